@@ -1,0 +1,160 @@
+"""What every command shares: options, error sentences and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from particle_zoo.errors import InputError, ParticleZooError
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+Command = Callable[..., Any]
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a click command as a process: 0 on success, 2 with one sentence on bad input, 130 on Ctrl-C."""
+    # TensorFlow announces its CPU features and missing GPUs on every import; a user's sentence would drown in it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        code = command.main(standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; a run folder continues with --resume", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"error: {sentence(error.format_message())}", err=True)
+        sys.exit(2)
+    except (ParticleZooError, OSError) as error:
+        click.echo(f"error: {sentence(str(error))}", err=True)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def sentence(message: str) -> str:
+    """Fold a message into one line."""
+    return " ".join(message.split())
+
+
+def dataset_options(command: Command) -> Command:
+    """Options that say which clusters to work on."""
+    for option in reversed(
+        (
+            click.option("--dataset", help="NAME[/CONFIG] of the data set.  [default: the model's simulated one]"),
+            click.option("--data-dir", type=click.Path(path_type=Path), help="Where prepared data sets are kept.  [default: TFDS's]"),
+            click.option("--manual-dir", type=click.Path(path_type=Path), help="Folder with your own source files."),
+            click.option("--classes", help="Comma-separated class names in order, or 'all'.  [default: xray,electron,muon]"),
+            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def output_options(command: Command) -> Command:
+    """Options that say where results go and how much is printed."""
+    for option in reversed(
+        (
+            click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this JSON file."),
+            click.option("--quiet", is_flag=True, help="Print results only."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+precision_option = click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Dtype policy of the layers."
+)
+
+
+def set_precision(precision: str) -> None:
+    """Make `precision` the policy of every layer built from here on."""
+    import keras
+
+    keras.config.set_dtype_policy(precision)
+
+
+def parse_settings(pairs: tuple[str, ...], params: Path | None = None) -> dict[str, Any]:
+    """Settings from `--params FILE` overlaid with `--set key=value`; values are JSON where they parse, else text.
+
+    Raises:
+        InputError: a pair without "=", or a file that holds no JSON object.
+    """
+    settings: dict[str, Any] = {}
+    if params is not None:
+        settings.update(read_json(params, what="--params"))
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set takes key=value; received {pair!r}")
+        try:
+            settings[key.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key.strip()] = value
+    return settings
+
+
+def read_json(path: Path, *, what: str = "file") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        InputError: no such file, no JSON, or JSON that is not an object.
+    """
+    try:
+        value = json.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{what} {path} cannot be read as JSON ({error}); give an existing JSON file") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{what} {path} must hold a JSON object; received a {type(value).__name__}")
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON through a temporary name, so that a reader never meets half a file."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+class replacing:  # noqa: N801  (a context manager, named like contextlib's)
+    """Give a temporary path beside `path`; on success it takes the place of `path`, on failure it is removed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        # All suffixes stay: Keras and NumPy look at them.
+        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp{''.join(self.path.suffixes)}")
+
+    def __enter__(self) -> Path:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.temporary.replace(self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print a table; numbers are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table(title=title, title_justify="left")
+    for i, name in enumerate(columns):
+        view.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        view.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+    # A fixed width where there is no terminal: piped tables must not wrap at 80 columns.
+    Console(width=None if sys.stdout.isatty() else 140).print(view)

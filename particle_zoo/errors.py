@@ -1,0 +1,23 @@
+"""Exceptions a user can meet. Every message says what was received and what to do next."""
+
+from __future__ import annotations
+
+
+class ParticleZooError(Exception):
+    """Base of all errors that a command turns into one sentence and exit code 2."""
+
+
+class InputError(ParticleZooError, ValueError):
+    """A file, option or value from outside that cannot be used as it is."""
+
+
+class UnknownModelError(ParticleZooError, ValueError):
+    """A model name that no registered model carries."""
+
+
+class WeightsNotFoundError(ParticleZooError, FileNotFoundError):
+    """No weights for a known model in any of the places where they may lie."""
+
+    # OSError.__str__ would print the arguments as a tuple.
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""

@@ -1,0 +1,85 @@
+"""How much of a class an unsupervised latent vector knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
+from particle_zoo.pipelines.examples import Examples
+from particle_zoo.training.feed import EpochBatches
+
+NEIGHBOURS = 5
+FOLDS = 5
+BATCH = 64
+
+
+def latents(model: Any, clusters: Clusters, *, without_meta: bool = False) -> np.ndarray:
+    """(n, latent) float32 latent means; with the four metadata values set to their training mean if asked."""
+    examples = Examples(clusters, model.preprocess, batch_size=BATCH)
+    parts = []
+    for step in range(len(examples)):
+        inputs, _ = examples.batch(step)
+        if without_meta:
+            inputs = {**inputs, "meta": np.zeros_like(inputs["meta"])}
+        parts.append(np.asarray(model.encode(inputs)))
+    return np.concatenate(parts)
+
+
+def losses(model: Any, clusters: Clusters) -> dict[str, float]:
+    """Reconstruction BCE (summed over pixels) and KL divergence, mean over clusters, in nats."""
+    # Equal batches would be wrong by the last, smaller one; Keras weights every batch by its size.
+    values = model.evaluate(EpochBatches(Examples(clusters, model.preprocess, batch_size=BATCH)), verbose=0, return_dict=True)
+    return {"loss": float(values["loss"]), "bce": float(values["bce"]), "kl": float(values["kl"])}
+
+
+def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """Scores of one representation against the labels.
+
+    5-nearest-neighbour and linear-probe accuracy are means over a stratified 5-fold cross-validation by cluster, each
+    with columns standardised on its own training folds; k-means with as many groups as classes is scored by adjusted
+    Rand index and normalised mutual information.
+
+    Raises:
+        InputError: fewer than two classes or fewer clusters in a class than folds.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    names, counts = np.unique(labels, return_counts=True)
+    if len(names) < 2 or counts.min() < 2:
+        raise InputError(
+            "a latent space is probed with at least two classes of at least two clusters each; received "
+            + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))
+            + "; choose a larger --split"
+        )
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+    vectors = np.nan_to_num(vectors.astype(np.float64))
+    knn = make_pipeline(StandardScaler(), KNeighborsClassifier(min(NEIGHBOURS, len(labels) // 2)))
+    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    groups = KMeans(len(names), n_init=10, random_state=seed).fit_predict(StandardScaler().fit_transform(vectors))
+    return {
+        "knn_accuracy": float(cross_val_score(knn, vectors, labels, cv=folds).mean()),
+        "linear_accuracy": float(cross_val_score(linear, vectors, labels, cv=folds).mean()),
+        "kmeans_ari": float(adjusted_rand_score(labels, groups)),
+        "kmeans_nmi": float(normalized_mutual_info_score(labels, groups)),
+    }
+
+
+def compare(model: Any, clusters: Clusters, seed: int = 0) -> dict[str, dict[str, float]]:
+    """`probe` of the latent mean, of the latent mean without metadata, of the metadata alone and of the pixels."""
+    inputs = model.preprocess(clusters)
+    labels = clusters.labels
+    return {
+        "latent mean": probe(latents(model, clusters), labels, seed),
+        "latent mean, metadata zeroed": probe(latents(model, clusters, without_meta=True), labels, seed),
+        "metadata alone": probe(inputs["meta"], labels, seed),
+        "pixels": probe(inputs["image"].reshape(len(clusters), -1), labels, seed),
+    }

@@ -1,0 +1,116 @@
+"""Training examples by step number: the same numbers in every run, on every backend, after every resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
+from particle_zoo.pipelines.augment import dihedral, transposes
+
+Preprocess = Callable[[Clusters], Any]
+
+CACHE_BYTES = 256 * 2**20
+"""Model inputs up to this size are computed once and kept; larger sets are rasterised batch by batch."""
+
+
+def class_index(clusters: Clusters, classes: Sequence[str]) -> np.ndarray:
+    """(n,) int32 position of each cluster's label in `classes`.
+
+    Raises:
+        InputError: a label outside `classes`.
+    """
+    lookup = {name: i for i, name in enumerate(classes)}
+    unknown = sorted(set(clusters.labels) - set(lookup))
+    if unknown:
+        raise InputError(
+            f"labels {', '.join(repr(u) for u in unknown)} are not among the classes {', '.join(classes)}; "
+            "choose the clusters with --classes"
+        )
+    return np.array([lookup[label] for label in clusters.labels], np.int32)
+
+
+class Examples:
+    """Batches of model inputs (and targets) as a pure function of the global step.
+
+    Shuffling and augmentation are drawn from (seed, epoch, step), so a resumed run sees what an uninterrupted one
+    would have seen.
+
+    Args:
+        clusters: the examples.
+        preprocess: `model.preprocess`; returns an array or a dict of arrays, first axis n.
+        classes: class names in target order; None for models without targets.
+        batch_size: clusters a batch; the last batch of an epoch may be smaller.
+        seed: seed of order and augmentation.
+        augment: apply one of the 8 symmetries of the square to each example, drawn anew every epoch.
+        shuffle: draw a new order every epoch.
+    """
+
+    def __init__(
+        self,
+        clusters: Clusters,
+        preprocess: Preprocess,
+        *,
+        classes: Sequence[str] | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        augment: bool = False,
+        shuffle: bool = False,
+    ) -> None:
+        if not len(clusters):
+            raise InputError("no clusters to work on; choose another --split or --classes")
+        self.clusters = clusters
+        self.preprocess = preprocess
+        self.targets = None if classes is None else class_index(clusters, classes)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment
+        self.shuffle = shuffle
+        self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
+        first = preprocess(clusters[:1])
+        bytes_each = sum(a.nbytes for a in (first.values() if isinstance(first, dict) else (first,)))
+        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+        return -(-len(self.clusters) // self.batch_size)
+
+    def batch(self, step: int) -> tuple[Any, np.ndarray | None]:
+        """(inputs, targets) of the global step, counted over epochs."""
+        epoch, position = divmod(int(step), len(self))
+        index = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size]
+        inputs = self._inputs(index)
+        if self.augment:
+            symmetry = np.random.default_rng((self.seed, 1, epoch, position)).integers(8, size=len(index))
+            inputs = transformed(inputs, symmetry, self.preprocess)
+        return inputs, None if self.targets is None else self.targets[index]
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self.shuffle and self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.clusters)))
+        return self._order[1]
+
+    def _inputs(self, index: np.ndarray) -> Any:
+        if self._cache is None:
+            return self.preprocess(self.clusters[index])
+        if isinstance(self._cache, dict):
+            return {name: array[index] for name, array in self._cache.items()}
+        return self._cache[index]
+
+
+def transformed(inputs: Any, symmetry: np.ndarray, preprocess: Preprocess) -> Any:
+    """Model inputs after one of the 8 symmetries each: the image turns, and height and width change places with it."""
+    if not isinstance(inputs, dict):
+        return dihedral(inputs, symmetry)
+    # `preprocess` is a bound method of the model or the preprocessor itself.
+    owner = getattr(preprocess, "__self__", preprocess)
+    preprocessor = getattr(owner, "preprocessor", owner)
+    meta = inputs["meta"].copy()
+    swap = transposes(symmetry)
+    mean, std = (np.asarray(v, np.float32)[:2] for v in (preprocessor.meta_mean, preprocessor.meta_std))
+    raw = meta[swap, :2] * std + mean
+    meta[swap, :2] = (raw[:, ::-1] - mean) / std
+    return {"image": dihedral(inputs["image"], symmetry), "meta": meta}

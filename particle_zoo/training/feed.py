@@ -1,0 +1,60 @@
+"""From `Examples` to what `fit` and `predict` take on the backend in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from particle_zoo.pipelines.examples import Examples
+
+
+class EpochBatches(keras.utils.PyDataset):
+    """One fixed pass over unshuffled `Examples`, for validation and prediction on any backend."""
+
+    def __init__(self, examples: Examples, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
+        return _pack(self.examples.batch(step))
+
+
+def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
+    """Every batch from the start of `first_epoch` to the end of epoch `epochs`: tf.data under TensorFlow, else a generator."""
+    steps = range(first_epoch * len(examples), epochs * len(examples))
+    if keras.backend.backend() == "tensorflow":
+        return _tf_batches(examples, steps)
+    return _generate(examples, steps)
+
+
+def _pack(batch: tuple[Any, Any]) -> tuple[Any, ...]:
+    inputs, targets = batch
+    return (inputs,) if targets is None else (inputs, targets)
+
+
+def _generate(examples: Examples, steps: range) -> Iterator[tuple[Any, ...]]:
+    for step in steps:
+        yield _pack(examples.batch(step))
+
+
+def _tf_batches(examples: Examples, steps: range) -> Any:
+    import tensorflow as tf
+
+    template = _pack(examples.batch(0))
+    leaves = tf.nest.flatten(template)
+
+    def lookup(step: Any) -> Any:
+        arrays = tf.numpy_function(
+            lambda s: tf.nest.flatten(_pack(examples.batch(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
+        )
+        for array, leaf in zip(arrays, leaves, strict=True):
+            array.set_shape((None, *leaf.shape[1:]))
+        return tf.nest.pack_sequence_as(template, arrays)
+
+    # One call at a time, in order: numpy holds the GIL anyway, and prefetching overlaps it with the training step.
+    return tf.data.Dataset.range(steps.start, steps.stop).map(lookup).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,92 @@
+"""The one training loop all families share: `keras.Model.fit` with our batches and callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from particle_zoo.clusters import Clusters
+from particle_zoo.pipelines.examples import Examples
+from particle_zoo.training.checkpoint import Checkpoint
+from particle_zoo.training.feed import EpochBatches, training_batches
+
+
+def compile_model(model: Any, steps_per_epoch: int) -> None:
+    """Compile with the model's own optimizer, loss and metrics."""
+    model.compile(optimizer=model.make_optimizer(steps_per_epoch), **model.compile_args())
+    model.optimizer.build(model.trainable_variables)
+
+
+def fit(
+    model: Any,
+    train: Clusters,
+    validation: Clusters | None,
+    *,
+    classes: Sequence[str] | None,
+    seed: int = 0,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    folder: Path | None = None,
+    verbose: int | str = 0,
+) -> dict[str, list[float]]:
+    """Train a model on clusters; with a folder, resumably.
+
+    Args:
+        model: a zoo model with a fitted preprocessor.
+        train: training clusters, augmented by the 8 symmetries of the square on the fly.
+        validation: clusters watched for early stopping and the best epoch; None or empty: the training loss is watched.
+        classes: class names in target order; None for models without targets.
+        seed: seed of order and augmentation.
+        epochs: defaults to the model's config, as does `batch_size`.
+        callbacks: further callbacks.
+        folder: where `history.csv`, `checkpoint.npz` and `model.weights.h5` (best epoch) are kept; a checkpoint that
+            is already there is continued. On return the model carries the best weights.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        The logged values by name, one an epoch of this call.
+    """
+    config = model.zoo_config
+    epochs = epochs or config.epochs
+    batch_size = batch_size or config.batch_size
+    examples = Examples(
+        train, model.preprocess, classes=classes, batch_size=batch_size, seed=seed, augment=True, shuffle=True
+    )
+    compile_model(model, len(examples))
+    watched = None
+    if validation is not None and len(validation):
+        watched = EpochBatches(Examples(validation, model.preprocess, classes=classes, batch_size=max(batch_size, 32)))
+    monitor = "loss" if watched is None else "val_loss"
+
+    all_callbacks: list[keras.callbacks.Callback] = [keras.callbacks.TerminateOnNaN(), *callbacks]
+    stopper = None
+    if config.patience:
+        stopper = keras.callbacks.EarlyStopping(monitor, patience=config.patience)
+        all_callbacks.append(stopper)
+    first, checkpoint = 0, None
+    if folder is not None:
+        checkpoint = Checkpoint(folder / "checkpoint.npz", folder / "model.weights.h5", monitor, stopper)
+        first = checkpoint.restore(model)
+        history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=first > 0)
+        # The row before the state: a kill between the two leaves a row too many, which the resume removes.
+        all_callbacks += [history, checkpoint]
+
+    logs: dict[str, list[float]] = {}
+    if first < epochs and not (checkpoint and checkpoint.finished):
+        result = model.fit(
+            training_batches(examples, first, epochs),
+            steps_per_epoch=len(examples),
+            initial_epoch=first,
+            epochs=epochs,
+            validation_data=watched,
+            callbacks=all_callbacks,
+            verbose=verbose,
+        )
+        logs = result.history
+    if checkpoint is not None and checkpoint.weights_path.exists():
+        model.load_weights(checkpoint.weights_path)
+    return logs

@@ -1,0 +1,103 @@
+"""The folder a training writes, and the rules that keep it whole."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from particle_zoo.cli import read_json, replacing, write_json
+from particle_zoo.errors import InputError
+
+PACKAGES = ("particle-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "tensorflow-datasets")
+
+
+def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path:
+    """The run folder to write.
+
+    Without `output`: `runs/NAME-N` with the next free N, or with `resume` the latest one. An existing run is continued
+    with `resume`, replaced with `force`.
+
+    Raises:
+        InputError: the folder holds a run and neither flag is given, or it is a file.
+    """
+    if output is None:
+        taken = [int(p.name.rpartition("-")[2]) for p in Path("runs").glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()]
+        last = max(taken, default=0)
+        output = Path("runs") / f"{name}-{last if resume and last else last + 1}"
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; give a folder")
+    if (output / "config.json").exists() and not resume and not force:
+        raise InputError(f"{output} already holds a run; continue it with --resume, replace it with --force, or choose another --output")
+    if force and not resume:
+        clear(output)
+    return output
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of an earlier run, and nothing else that lies in the folder."""
+    for name in ("config.json", "model.weights.h5", "history.csv", "metrics.json", "card.json", "checkpoint.npz", "baseline.parquet"):
+        (folder / name).unlink(missing_ok=True)
+    for plot in (folder / "plots").glob("*.png"):
+        plot.unlink()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
+    """Write config.json of a new run, or check that the run to resume was started with the same settings.
+
+    Raises:
+        InputError: `resume`, and the settings differ.
+    """
+    path = folder / "config.json"
+    if resume and path.exists():
+        before = read_json(path, what="run configuration")
+        for key in ("model", "config", "dataset", "classes", "seed", "precision", "limit", "train_ids"):
+            old, new = _comparable(before.get(key)), _comparable(config.get(key))
+            if old != new:
+                raise InputError(f"{folder} was started with {key} {_short(old)}, now it is {_short(new)}; repeat the first command or choose another --output")
+    write_json(path, config)
+    trim_history(folder)
+
+
+def _comparable(value: Any) -> Any:
+    # How far a run shall go may change between two starts; what it computes on the way may not.
+    return {k: v for k, v in value.items() if k != "epochs"} if isinstance(value, dict) else value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 200 else text[:197] + "..."
+
+
+def trim_history(folder: Path) -> None:
+    """Drop rows of epochs that the checkpoint does not know: a kill came between the row and the state."""
+    import json
+
+    import numpy as np
+
+    history, state = folder / "history.csv", folder / "checkpoint.npz"
+    if not history.exists():
+        return
+    if not state.exists():
+        history.unlink()
+        return
+    with np.load(state, allow_pickle=False) as file:
+        done = json.loads(str(file["state"]))["epochs"]
+    table = pd.read_csv(history)
+    if len(table) > done:
+        with replacing(history) as temporary:
+            table[table["epoch"] < done].to_csv(temporary, index=False)

@@ -1,0 +1,177 @@
+"""One training from settings to a finished run folder; what `train` and `evaluate --protocol` have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from particle_zoo import data, registry
+from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
+from particle_zoo.registry import ModelCard
+from particle_zoo.training import run_folder
+from particle_zoo.training.fit import fit
+
+SEED_CLASSES = ("xray", "electron", "muon")
+"""The three classes of the seed (003), in the order of its confusion matrix."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model with fitted preprocessing and the clusters to train it on."""
+
+    card: ModelCard
+    model: Any
+    dataset: str
+    train: Clusters
+    validation: Clusters
+    classes: tuple[str, ...] | None
+    seed: int
+    precision: str
+    limit: int | None
+
+    def config(self) -> dict[str, Any]:
+        """What config.json says: everything needed to rebuild the model and to repeat the run."""
+        return {
+            "model": self.card.name,
+            "config": self.model.zoo_config.model_dump(mode="json"),
+            "preprocessing": self.model.preprocessor.to_dict(),
+            "classes": list(self.classes) if self.classes else None,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "precision": self.precision,
+            "limit": self.limit,
+            "train_ids": digest(self.train.ids),
+            "backend": keras.backend.backend(),
+            "versions": run_folder.versions(),
+        }
+
+
+def digest(ids: np.ndarray) -> str:
+    """Short hash of the training ids: a resumed run must see the same clusters."""
+    import hashlib
+
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+
+
+def parse_classes(text: str | None, dataset: str) -> tuple[str, ...]:
+    """Class names of `--classes`: the seed's three by default, every class of the data set for "all".
+
+    Raises:
+        InputError: an unknown or repeated name.
+    """
+    known = data.dataset_classes(dataset)
+    if text is None:
+        return SEED_CLASSES
+    if text == "all":
+        return tuple(known)
+    chosen = tuple(part.strip() for part in text.split(",") if part.strip())
+    unknown = [c for c in chosen if c not in known]
+    if unknown or len(set(chosen)) != len(chosen) or not chosen:
+        raise InputError(f"--classes takes different names out of {', '.join(known)}, or all; received {text!r}")
+    return chosen
+
+
+def pick_data(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command that choose clusters."""
+    return {key: options.get(key) for key in ("dataset", "data_dir", "manual_dir", "classes", "split", "limit")}
+
+
+def is_classifier(card: ModelCard) -> bool:
+    """Whether the family has targets."""
+    return card.task == "classifier"
+
+
+def prepare(
+    card: ModelCard,
+    overrides: dict[str, Any],
+    *,
+    seed: int,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    manual_dir: Path | None = None,
+    classes: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    precision: str = "float32",
+) -> Job:
+    """Load the clusters, build the model and fit its preprocessing on the training clusters.
+
+    A model without targets trains on every cluster unless classes are chosen; a classifier on the seed's three.
+    With `split="all"` nothing is left to validate on and the training loss is watched.
+
+    Raises:
+        InputError: unusable settings or data.
+    """
+    dataset = dataset or card.default_dataset
+    settings = registry.config_class(card.name).from_settings(overrides)
+    chosen = parse_classes(classes, dataset) if is_classifier(card) or classes else None
+    source = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
+    train = data.load(dataset, split or "train", limit=limit, **source)
+    if split == "all":
+        validation = train[[]]
+    else:
+        validation = data.load(dataset, "validation", allow_empty=True, **source)
+        # Another split than train may hold the validation clusters themselves.
+        validation = validation[~np.isin(validation.ids, train.ids)]
+    model = build(card, settings.model_dump(), train, chosen, seed=seed, precision=precision)
+    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit)
+
+
+def build(
+    card: ModelCard,
+    settings: dict[str, Any],
+    train: Clusters,
+    classes: Sequence[str] | None,
+    *,
+    seed: int,
+    precision: str = "float32",
+) -> Any:
+    """A freshly initialised model whose preprocessing statistics come from `train` alone."""
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    if is_classifier(card):
+        settings = {**settings, "classes": len(classes or ())}
+    model = registry.create(card.name, **settings)
+    model.preprocessor = model.preprocessor.fit(train)
+    return model
+
+
+def initialise(job: Job, source: str) -> None:
+    """Start from the weights of another run of the same architecture.
+
+    Raises:
+        InputError: weights that do not fit, or ImageNet for a family that has none.
+    """
+    if source == "none":
+        return
+    if source == "imagenet":
+        raise InputError(f"{job.card.name} has no ImageNet weights; give --init none or the folder of a run")
+    from particle_zoo.weights import load_run
+
+    other, _ = load_run(source)
+    shapes = [tuple(w.shape) for w in job.model.weights]
+    if [tuple(w.shape) for w in other.weights] != shapes:
+        raise InputError(f"the weights in {source} ({other.zoo_name}) do not fit {job.card.name} with these settings; give a run of the same settings")
+    job.model.set_weights(other.get_weights())
+
+
+def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+    """Fit, then write metrics, card, figures and the baseline's training table; returns the metrics."""
+    from particle_zoo.evaluation import baseline, report
+    from particle_zoo.weights import write_card
+
+    if job.classes:
+        baseline.store(folder / "baseline.parquet", job.train)
+    # A bar on a terminal, one line an epoch in a log file.
+    verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
+    fit(job.model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
+    metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
+    write_card(folder, job.card.name, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
+    return metrics
