@@ -1,0 +1,146 @@
+"""`python -m particle_zoo.evaluate NAME_OR_RUN`: the metrics of a trained model on a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from particle_zoo.cli import dataset_options, output_options, parse_settings, precision_option, run, table, write_json
+from particle_zoo.errors import InputError
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model", metavar="NAME_OR_RUN")
+@dataset_options
+@click.option("--split", default="test", help="train, validation, test, or all for their union.")
+@click.option("--limit", type=click.IntRange(1), help="Use the first N clusters of the split only.")
+@click.option(
+    "--protocol",
+    type=click.Choice(("split", "kfold", "seed")),
+    default="split",
+    help="split: a trained model on a split. kfold: train anew in 5 folds by cluster id. "
+    "seed: train anew on the seed's leaky split (augment, then split) and on a clean one.",
+)
+@click.option("--folds", type=click.IntRange(2), default=5, help="Folds of --protocol kfold.")
+@click.option("--repeats", type=click.IntRange(1), default=1, help="Repetitions of --protocol kfold or seed, each with its own seed.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Settings for the protocols that train.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder for figures.  [default: plots/ of the run]")
+@precision_option
+@output_options
+def evaluate(
+    model: str, protocol: str, settings: tuple[str, ...], json_path: Path | None, quiet: bool, **options: Any
+) -> None:
+    """Evaluate a run folder or a published model, beside simple baselines on the same clusters.
+
+    Classifiers: accuracy, balanced accuracy, precision, recall and confusion matrix beside a random forest on shape
+    features and the majority class. Variational autoencoders: reconstruction and KL terms, and how well the classes
+    can be read off the latent mean, the metadata and the pixels.
+    """
+    if protocol == "split":
+        if settings:
+            raise InputError("--set changes a training; give it together with --protocol kfold or seed")
+        result = on_split(model, options)
+    else:
+        from particle_zoo.evaluation import protocols
+
+        overrides = parse_settings(settings)
+        if protocol == "kfold":
+            result = protocols.kfold(model, overrides, options, quiet=quiet)
+        else:
+            result = protocols.seed_split(model, overrides, options, quiet=quiet)
+    if json_path:
+        write_json(json_path, result)
+
+
+def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Evaluate one trained model and print its tables."""
+    from particle_zoo import data, registry
+    from particle_zoo.training.session import is_classifier, parse_classes, pick_data
+    from particle_zoo.weights import load_run, locate
+
+    folder = locate(source)
+    model, config = load_run(folder)
+    card = registry.info(config["model"])
+    choice = pick_data(options)
+    dataset = choice.pop("dataset") or config["dataset"]
+    text = choice.pop("classes")
+    trained = config["classes"]
+    if is_classifier(card):
+        if text and parse_classes(text, dataset) != tuple(trained):
+            raise InputError(f"{source} was trained on the classes {','.join(trained)}; received --classes {text}; leave the option out")
+        classes = tuple(trained)
+    else:
+        classes = parse_classes(text, dataset) if text or data.labelled(dataset) else ()
+    clusters = data.load(dataset, choice.pop("split"), classes=classes or None, **choice)
+    plots = Path(options["output"]) if options["output"] else folder / "plots"
+    head = {"model": card.name, "dataset": dataset, "split": options["split"], "n": len(clusters)}
+    if is_classifier(card):
+        return head | _classifier(model, clusters, classes, folder, plots, options["seed"])
+    return head | _autoencoder(model, clusters, plots, options["seed"])
+
+
+def _classifier(
+    model: Any, clusters: Any, classes: tuple[str, ...], folder: Path, plots: Path, seed: int
+) -> dict[str, Any]:
+    from particle_zoo.evaluation import baseline, classifier
+    from particle_zoo.plots import classification
+
+    truth = baseline.truth(clusters, classes)
+    probability = classifier.probabilities(model, clusters)
+    scores = classifier.scores(truth, probability.argmax(1), classes)
+    reference = baseline.restore(folder / "baseline.parquet")
+    rivals = baseline.predict(reference.drop(columns=["id", "label"]), reference["label"].to_numpy(), clusters, classes, seed)
+    others = {name: classifier.scores(truth, predicted, classes) for name, predicted in rivals.items()}
+    seen = int(sum(clusters.table["id"].isin(reference["id"])))
+
+    rows: list[tuple[Any, ...]] = [
+        (name, found["accuracy"], found["balanced_accuracy"])
+        for name, found in {model.zoo_name: scores, **others}.items()
+    ]
+    table(f"{scores['n']} clusters", ("method", "accuracy", "balanced accuracy"), rows)
+    table(
+        "confusion matrix (rows: truth)",
+        ("class", *classes, "precision", "recall"),
+        [
+            (name, *row, scores["precision"][name], scores["recall"][name])
+            for name, row in zip(classes, scores["confusion_matrix"], strict=True)
+        ],
+    )
+    click.echo(f"{seen} of the {scores['n']} evaluated ids were trained on")
+    classification.confusion(scores["confusion_matrix"], classes, plots / "confusion.png")
+    classification.reliability(truth, probability, classes, plots / "reliability.png")
+    click.echo(f"figure: {plots / 'confusion.png'}\nfigure: {plots / 'reliability.png'}")
+    return {**scores, "trained_on": seen, "baselines": others}
+
+
+def _autoencoder(model: Any, clusters: Any, plots: Path, seed: int) -> dict[str, Any]:
+    from particle_zoo.evaluation import latent
+    from particle_zoo.plots import images
+
+    losses = latent.losses(model, clusters)
+    table(f"{len(clusters)} clusters", ("loss", "BCE", "KL"), [(losses["loss"], losses["bce"], losses["kl"])])
+    images.reconstructions(model, clusters, plots / "reconstructions_evaluated.png")
+    click.echo(f"figure: {plots / 'reconstructions_evaluated.png'}")
+    result: dict[str, Any] = dict(losses)
+    if len(set(clusters.labels)) > 1:
+        result["representations"] = latent.compare(model, clusters, seed)
+        result |= result["representations"]["latent mean"]
+        table(
+            "what the representation knows of the class",
+            ("representation", "5-NN accuracy", "linear accuracy", "k-means ARI", "k-means NMI"),
+            [(name, *values.values()) for name, values in result["representations"].items()],
+        )
+    else:
+        click.echo("one class or no labels: nothing to probe the latent space with")
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    run(evaluate)
+
+
+if __name__ == "__main__":
+    main()

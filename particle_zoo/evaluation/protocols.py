@@ -1,0 +1,164 @@
+"""Protocols that train: cross-validation by cluster id, and the seed's leaky split beside a clean one."""
+
+from __future__ import annotations
+
+
+from typing import Any
+
+import click
+import keras
+import numpy as np
+
+from particle_zoo import data, registry
+from particle_zoo.cli import table
+from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
+from particle_zoo.evaluation import baseline, classifier
+from particle_zoo.pipelines.examples import transformed
+from particle_zoo.registry import ModelCard
+from particle_zoo.training.fit import fit
+from particle_zoo.training.session import build, is_classifier, parse_classes, pick_data
+
+COPIES = 8
+"""Augmented copies of each cluster in the seed: 4 rotations, each with and without a flip."""
+
+Row = dict[str, Any]
+
+
+def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quiet: bool = False) -> dict[str, Any]:
+    """Stratified cross-validation by cluster id, the forest on the same folds; prints and returns means over repeats.
+
+    No early stopping and no choice of epoch: the held-out fold is looked at once.
+
+    Raises:
+        InputError: a model without targets, or fewer clusters of a class than folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    card, clusters, classes = _load(name, options)
+    truth = baseline.truth(clusters, classes)
+    if np.bincount(truth, minlength=len(classes)).min() < options["folds"]:
+        raise InputError(f"every class needs at least {options['folds']} clusters for as many folds; received {dict(zip(classes, np.bincount(truth, minlength=len(classes)).tolist(), strict=True))}")
+    runs: list[Row] = []
+    for repeat in range(options["repeats"]):
+        seed = options["seed"] + repeat
+        folds = StratifiedKFold(options["folds"], shuffle=True, random_state=seed)
+        guesses = {card.name: np.empty(len(truth), int), "random forest": np.empty(len(truth), int), "majority class": np.empty(len(truth), int)}
+        for train, test in folds.split(truth, truth):
+            fitted = _train(card, overrides, clusters[train], classes, seed, options["precision"])
+            guesses[card.name][test] = classifier.probabilities(fitted, clusters[test]).argmax(1)
+            features = clusters[train].features()
+            for method, guess in baseline.predict(features, clusters[train].labels, clusters[test], classes, seed).items():
+                guesses[method][test] = guess
+        run = {method: classifier.scores(truth, guess, classes) for method, guess in guesses.items()}
+        runs.append({"seed": seed, **run})
+        if not quiet:
+            click.echo(f"seed {seed}: " + ", ".join(f"{m} {s['accuracy']:.4f}/{s['balanced_accuracy']:.4f}" for m, s in run.items()))
+    return _summary(f"{options['folds']}-fold by id, {len(truth)} clusters, {options['repeats']} seeds", card, runs, len(truth))
+
+
+def _summary(title: str, card: ModelCard, runs: list[Row], n: int) -> dict[str, Any]:
+    methods = [key for key in runs[0] if key != "seed"]
+    result: dict[str, Any] = {"model": card.name, "n": n, "runs": runs, "mean": {}}
+    rows = []
+    for method in methods:
+        accuracy = np.array([r[method]["accuracy"] for r in runs])
+        balanced = np.array([r[method]["balanced_accuracy"] for r in runs])
+        result["mean"][method] = {
+            "accuracy": accuracy.mean(), "accuracy_std": accuracy.std(),
+            "balanced_accuracy": balanced.mean(), "balanced_accuracy_std": balanced.std(),
+        }  # fmt: skip
+        rows.append((method, *(f"{v.mean():.4f} ± {v.std():.4f}" for v in (accuracy, balanced))))
+    table(title, ("method", "accuracy", "balanced accuracy"), rows)
+    return result
+
+
+def seed_split(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quiet: bool = False) -> dict[str, Any]:
+    """The seed's protocol (augment x8, split the copies 80/10/10) beside the same model split by id before augmenting.
+
+    Test sets hold 10 % of the copies in both cases. The difference is what the leak is worth.
+    """
+    card, clusters, classes = _load(name, options)
+    runs: list[Row] = []
+    for repeat in range(options["repeats"]):
+        seed = options["seed"] + repeat
+        run: Row = {"seed": seed}
+        for kind, split in (("leaky (seed)", _leaky), ("clean (by id)", _clean)):
+            (train, train_copy), (test, test_copy) = split(len(clusters), np.random.default_rng(seed))
+            model = _train(card, overrides, clusters[train], classes, seed, options["precision"], copies=train_copy)
+            guess = classifier.softmax(_turned_logits(model, clusters[test], test_copy)).argmax(1)
+            run[kind] = classifier.scores(baseline.truth(clusters[test], classes), guess, classes)
+            run[kind]["siblings_in_train"] = float(np.isin(test, train).mean())
+        runs.append(run)
+        if not quiet:
+            click.echo(f"seed {seed}: " + ", ".join(f"{k} {run[k]['accuracy']:.4f} ({run[k]['siblings_in_train']:.0%} of test copies have a sibling in training)" for k in run if k != "seed"))
+    return _summary(f"{card.name}, {len(clusters)} clusters x {COPIES} copies", card, runs, len(clusters))
+
+
+Part = tuple[np.ndarray, np.ndarray]
+
+
+def _leaky(n: int, rng: np.random.Generator) -> tuple[Part, Part]:
+    """Split the copies: siblings of one cluster land on both sides."""
+    order = rng.permutation(n * COPIES)
+    test, train = order[: len(order) // 10], order[len(order) // 5 :]
+    return (train // COPIES, train % COPIES), (test // COPIES, test % COPIES)
+
+
+def _clean(n: int, rng: np.random.Generator) -> tuple[Part, Part]:
+    """Split the clusters, then copy."""
+    order = rng.permutation(n)
+    cut = max(1, round(n / 10))
+    every = np.arange(COPIES)
+    test, train = order[:cut], order[2 * cut :]
+    return (np.repeat(train, COPIES), np.tile(every, len(train))), (np.repeat(test, COPIES), np.tile(every, len(test)))
+
+
+class _Turned:
+    """A preprocessor that applies a fixed symmetry to each cluster, looked up by its position in the `copy` column."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self, part: Clusters) -> Any:
+        return transformed(self.model.preprocess(part), part.table["copy"].to_numpy(), self.model.preprocess)
+
+
+def _turned_logits(model: Any, clusters: Clusters, copies: np.ndarray) -> np.ndarray:
+    from particle_zoo.pipelines.examples import Examples
+    from particle_zoo.training.feed import EpochBatches
+
+    examples = Examples(clusters.with_table(copy=copies), _Turned(model), batch_size=classifier.BATCH)
+    return np.asarray(model.predict(EpochBatches(examples), verbose=0))
+
+
+def _train(
+    card: ModelCard,
+    overrides: dict[str, Any],
+    train: Clusters,
+    classes: tuple[str, ...],
+    seed: int,
+    precision: str,
+    copies: np.ndarray | None = None,
+) -> Any:
+    keras.utils.clear_session(free_memory=True)
+    settings = registry.config_class(card.name).from_settings(overrides).model_dump()
+    if copies is not None:
+        # The on-the-fly symmetries make every copy anyway; one epoch over all copies is 8 over the clusters.
+        settings["epochs"] = max(1, settings["epochs"] // COPIES)
+    model = build(card, settings, train, classes, seed=seed, precision=precision)
+    fit(model, train, None, classes=classes, seed=seed)
+    return model
+
+
+def _load(name: str, options: dict[str, Any]) -> tuple[ModelCard, Clusters, tuple[str, ...]]:
+    card = registry.info(name)
+    if not is_classifier(card):
+        raise InputError(f"--protocol kfold and seed train classifiers; {name} is a {card.task}; leave the option out")
+    choice = pick_data(options)
+    dataset = choice.pop("dataset") or card.default_dataset
+    classes = parse_classes(choice.pop("classes"), dataset)
+    choice["split"] = "all"
+    return card, data.load(dataset, choice.pop("split"), classes=classes, **choice), classes
+
+

@@ -1,0 +1,130 @@
+"""`python -m particle_zoo.predict NAME_OR_RUN FILE...`: classes or latent vectors for a user's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from particle_zoo.cli import output_options, replacing, run, write_json
+from particle_zoo.errors import InputError
+
+CHUNK = 4096
+"""Clusters predicted at a time; bounds the memory of a directory of files."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model", metavar="NAME_OR_RUN")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), default=Path("predictions.csv"), help="Table to write: .csv or .parquet.")
+@click.option("--threshold", type=float, default=4000.0, help="Pixels of a frame at or above this many ADU belong to clusters.")
+@click.option("--min-size", type=click.IntRange(1), default=5, help="Smallest cluster of a frame, in pixels.")
+@click.option("--force", is_flag=True, help="Replace an existing table.")
+@output_options
+def predict(
+    model: str, files: tuple[Path, ...], output: Path, force: bool, json_path: Path | None, quiet: bool, **settings: Any
+) -> None:
+    """Predict on cluster CSV files, folders of them, and FITS frames; one row a cluster.
+
+    Frames are read, clustered and predicted one at a time.
+    """
+    if output.suffix not in (".csv", ".parquet"):
+        raise InputError(f"--output must end in .csv or .parquet; received {output}")
+    if output.exists() and not force:
+        raise InputError(f"{output} exists; replace it with --force or choose another --output")
+    from particle_zoo.weights import load_run, locate
+
+    zoo_model, config = load_run(locate(model))
+    counts: dict[str, int] = {}
+    total = 0
+    with replacing(output) as temporary:
+        with _writer(temporary) as write:
+            for part in _progress(_chunks(files, settings), quiet):
+                rows = predictions(zoo_model, config, part)
+                write(rows)
+                total += len(rows)
+                for name, count in rows.get("predicted", rows["id"].iloc[:0]).value_counts().items():
+                    counts[str(name)] = counts.get(str(name), 0) + int(count)
+        if not total:
+            raise InputError(f"no cluster found in {', '.join(map(str, files))}; lower --threshold or --min-size")
+    summary = {"clusters": total, "predicted": counts, "output": str(output)}
+    if json_path:
+        write_json(json_path, summary)
+    click.echo(f"{total:,} clusters: " + ", ".join(f"{k} {v:,}" for k, v in counts.items()) if counts else f"{total:,} clusters")
+    click.echo(f"table: {output}")
+
+
+def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
+    """A DataFrame with one row a cluster: id, source, position, features and what the model says.
+
+    Classifiers give `predicted` and one `p_CLASS` each; autoencoders the latent mean as `z0`, `z1`, ...
+    """
+    import pandas as pd
+
+    from particle_zoo.evaluation import classifier, latent
+
+    rows = pd.concat([clusters.table[[c for c in ("id", "source", "row0", "col0") if c in clusters.table]], clusters.features()], axis=1)
+    if config["classes"] and hasattr(model.zoo_config, "test_time_average"):
+        probability = classifier.probabilities(model, clusters)
+        rows["predicted"] = [config["classes"][i] for i in probability.argmax(1)]
+        for i, name in enumerate(config["classes"]):
+            rows[f"p_{name}"] = probability[:, i]
+        return rows
+    vectors = latent.latents(model, clusters)
+    return pd.concat([rows, pd.DataFrame(vectors, columns=[f"z{i}" for i in range(vectors.shape[1])])], axis=1)
+
+
+def _chunks(files: tuple[Path, ...], settings: dict[str, Any]) -> Iterator[Any]:
+    from particle_zoo.detectors.readers import iter_clusters
+
+    for file in files:
+        for clusters in iter_clusters(file, **settings):
+            for start in range(0, len(clusters), CHUNK):
+                yield clusters[start : start + CHUNK]
+
+
+def _progress(parts: Iterator[Any], quiet: bool) -> Iterator[Any]:
+    from tqdm import tqdm
+
+    # disable=None: a bar on a terminal, nothing in a log file.
+    return iter(tqdm(parts, unit=" chunks", disable=True if quiet else None))
+
+
+class _writer:  # noqa: N801  (a context manager, named like contextlib's)
+    """Append DataFrames to one CSV or parquet file, whole tables never in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._parquet: Any = None
+        self._started = False
+
+    def __enter__(self) -> Any:
+        return self._parquet_part if self.path.suffix == ".parquet" else self._csv_part
+
+    def __exit__(self, *_: object) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+
+    def _csv_part(self, rows: Any) -> None:
+        rows.to_csv(self.path, mode="a" if self._started else "w", header=not self._started, index=False)
+        self._started = True
+
+    def _parquet_part(self, rows: Any) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        block = pa.Table.from_pandas(rows, preserve_index=False)
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self.path, block.schema)
+        self._parquet.write_table(block.cast(self._parquet.schema))
+
+
+def main() -> None:
+    """Entry point."""
+    run(predict)
+
+
+if __name__ == "__main__":
+    main()
