@@ -1,0 +1,1 @@
+"""From detector files to clusters."""

@@ -1,0 +1,5 @@
+"""The model families. Importing this package imports Keras and registers every model."""
+
+from particle_zoo.models import cnn, cnn_meta, vae
+
+__all__ = ["cnn", "cnn_meta", "vae"]

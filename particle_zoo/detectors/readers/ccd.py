@@ -1,0 +1,208 @@
+"""CCD clusters in the public layout of AsbjornPreuss/AppMLFinalProject (seed 003).
+
+```
+DIR/clusters.tar or DIR/clusters/   one CSV grid a cluster, file name = id; 0/1, or ADU on a constant background
+DIR/labels/*.npy                    (2, n) integers: row 0 ids, row 1 classes 0..5
+DIR/cluster_meta.csv                optional: cluster (id and rotation A-H), y, x, E (ADU), size
+```
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.errors import InputError
+
+CLASSES = ("other", "xray", "electron", "muon", "several", "readout_error")
+"""Class names in the order of the layout's codes 0..5."""
+
+SENSOR = (4200, 4200)
+"""Rows and columns no cluster can exceed: the sensor (4084 x 2035 px used) with its overscan, either way round."""
+
+
+def read_cluster_csv(path: str | Path) -> Clusters:
+    """Read one cluster from a comma-separated grid.
+
+    A grid of 0 and 1 becomes a mask; any other is in ADU and its smallest value is the background, as the seed writes
+    it (4000 around the pixels of the cluster).
+
+    Raises:
+        InputError: text, rows of different length, no pixel above the background, or larger than the sensor.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable CSV file") from error
+    hits, unit = _parse(content, str(path))
+    return Clusters.from_list([hits], unit=unit, id=[path.stem], label=[""], source=[path.name])
+
+
+def read_folder(path: Path) -> Clusters:
+    """Read every cluster CSV of a folder or tar archive; files whose name is no id are skipped.
+
+    Raises:
+        InputError: none found, a damaged one, or masks and energies mixed.
+    """
+    names, hits, units = [], [], []
+    for name, content in _members(path):
+        grid, unit = _parse(content, f"{path}/{name}")
+        names.append(name)
+        hits.append(grid)
+        units.append(unit)
+    if not names:
+        raise InputError(f"{path} holds no cluster CSV; expected files such as 001178.csv, or FITS frames")
+    if len(set(units)) > 1:
+        odd = units.index("ADU")
+        raise InputError(f"{path} mixes masks (0/1) and energies (first: {names[odd]}); keep them in separate folders")
+    ids = [Path(name).stem for name in names]
+    repeated = {i for i in ids if ids.count(i) > 1} if len(set(ids)) < len(ids) else set()
+    if repeated:
+        raise InputError(f"{path} holds the id {min(repeated)} more than once; keep one file an id")
+    return Clusters.from_list(hits, unit=units[0], id=ids, label="", source=names)
+
+
+def read_labelled(folder: str | Path) -> Clusters:
+    """Read the labelled layout; table columns id, label, energy_sum (ADU, NaN where unknown), source.
+
+    Raises:
+        InputError: missing parts, labels without cluster, clusters without label, contradicting labels.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected clusters.tar or clusters/, and labels/*.npy in it")
+    archive = next((folder / name for name in ("clusters.tar", "clusters") if (folder / name).exists()), None)
+    if archive is None:
+        raise InputError(f"{folder} holds neither clusters.tar nor clusters/; expected the layout of the public CCD set")
+    clusters = read_folder(archive)
+    labels = _read_labels(folder / "labels")
+    numbers = [_number(i) for i in clusters.ids]
+    without = [i for i, number in zip(clusters.ids, numbers, strict=True) if number not in labels]
+    if without:
+        raise InputError(f"{len(without)} clusters of {archive} have no label (first: {without[0]}); add them to labels/*.npy or remove the files")
+    extra = sorted(set(labels) - set(numbers))
+    if extra:
+        raise InputError(f"{len(extra)} labels in {folder / 'labels'} belong to no cluster (first: {extra[0]}); add the CSV files or remove the labels")
+    energy = _read_energies(folder / "cluster_meta.csv")
+    return clusters.with_table(
+        label=[CLASSES[labels[number]] for number in numbers],
+        energy_sum=[energy.get(number, np.nan) for number in numbers],
+    )
+
+
+def is_tar(path: Path) -> bool:
+    """Whether the content is a tar archive."""
+    try:
+        return tarfile.is_tarfile(path)
+    except OSError:
+        return False
+
+
+def _number(name: str) -> int:
+    # Files of a rotated copy carry a letter, 001178_A; labels never do.
+    return int(name.partition("_")[0])
+
+
+def _is_id(name: str) -> bool:
+    path = Path(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix == ".csv" and path.stem.partition("_")[0].isdigit() and not hidden
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of the cluster files in order of their names."""
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*.csv") if _is_id(str(p.relative_to(path)))):
+            yield file.name, file.read_bytes()
+        return
+    try:
+        with tarfile.open(path) as archive:
+            members = [m for m in archive.getmembers() if m.isfile() and _is_id(m.name)]
+            for member in sorted(members, key=lambda m: Path(m.name).name):
+                file = archive.extractfile(member)
+                content = file.read() if file else b""
+                if len(content) != member.size:
+                    raise InputError(f"{path} is truncated at byte {member.offset_data}, in {member.name}; copy it again")
+                yield Path(member.name).name, content
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is a damaged tar archive ({error}); copy it again") from error
+
+
+def _parse(content: bytes, name: str) -> tuple[np.ndarray, str]:
+    """(n, 3) row, col, energy of a CSV grid, and its unit."""
+    try:
+        text = content.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}, byte {error.start}: not a number; expected comma-separated numbers") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"{name} is empty; expected a grid of comma-separated numbers")
+    width = lines[0].count(",")
+    ragged = next((i for i, line in enumerate(lines) if line.count(",") != width), None)
+    if ragged is not None:
+        raise InputError(f"{name}, line {ragged + 1}: {lines[ragged].count(',') + 1} values, the lines above have {width + 1}; expected a rectangular grid")
+    if len(lines) > max(SENSOR) or width + 1 > max(SENSOR):
+        raise InputError(f"{name}: {len(lines)} x {width + 1} px is larger than the sensor ({SENSOR[0]} x {SENSOR[1]}); expected one cluster a file")
+    try:
+        grid = np.loadtxt(io.StringIO("\n".join(lines)), delimiter=",", ndmin=2, comments=None)
+    except ValueError as error:
+        line = next(i for i, row in enumerate(lines) if not _numeric(row))
+        raise InputError(f"{name}, line {line + 1}: {lines[line][:40]!r} holds something that is no number; expected comma-separated numbers") from error
+    if not np.isfinite(grid).all():
+        raise InputError(f"{name}, line {int(np.argwhere(~np.isfinite(grid))[0][0]) + 1}: not a finite number; replace it")
+    mask = bool(np.isin(grid, (0, 1)).all())
+    row, col = np.nonzero(grid > (0 if mask else grid.min()))
+    if not row.size:
+        raise InputError(f"{name} has no pixel above its background; remove this empty cluster")
+    return np.column_stack([row, col, grid[row, col]]).astype(np.float32), MASK_UNIT if mask else "ADU"
+
+
+def _numeric(line: str) -> bool:
+    try:
+        [float(cell) for cell in line.split(",")]
+    except ValueError:
+        return False
+    return True
+
+
+def _read_labels(folder: Path) -> dict[int, int]:
+    files = sorted(p for p in folder.glob("*.npy") if not p.name.startswith(".")) if folder.is_dir() else []
+    if not files:
+        raise InputError(f"{folder} holds no .npy files; expected arrays with ids in row 0 and classes in row 1")
+    labels: dict[int, int] = {}
+    for file in files:
+        try:
+            array = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+            raise InputError(f"{file} is no NumPy array of numbers ({type(error).__name__}); copy it again") from error
+        if array.ndim != 2 or array.shape[0] != 2 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+            raise InputError(f"{file}: expected two rows, ids and classes; received shape {array.shape}, {array.dtype}")
+        for number, code in array.T.astype(np.int64).tolist():
+            if not 0 <= code < len(CLASSES):
+                raise InputError(f"{file}: class {code} of id {number} is none of 0..{len(CLASSES) - 1}; correct the label")
+            if labels.setdefault(number, code) != code:
+                raise InputError(f"{file}: id {number} has the classes {labels[number]} and {code}; keep one")
+    return labels
+
+
+def _read_energies(path: Path) -> dict[int, float]:
+    """Energy sum by id; rotations of a cluster share it."""
+    if not path.exists():
+        return {}
+    try:
+        table = pd.read_csv(path, usecols=["cluster", "E"])
+        number = table["cluster"].astype(str).str.partition("_")[0].astype(np.int64)
+        energy = table["E"].astype(float)
+    except (ValueError, KeyError, UnicodeDecodeError, OverflowError) as error:
+        raise InputError(f"{path} cannot be read ({str(error)[:80]}); expected a CSV with the columns cluster and E") from error
+    known = energy > 0
+    return dict(zip(number[known].tolist(), energy[known].tolist(), strict=True))

@@ -1,0 +1,103 @@
+"""Preprocessing of CCD clusters: image and metadata, with statistics of the training split."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from particle_zoo.clusters import Clusters
+from particle_zoo.detectors.morphology import METADATA, features
+from particle_zoo.pipelines.rasterise import rasterise
+
+BRIGHT = 0.99
+"""Quantile of the hit energies that becomes 1: a few saturated pixels must not darken all others."""
+
+
+@dataclass(frozen=True)
+class CCDPreprocessor:
+    """Turn clusters into model inputs; travels with the weights.
+
+    Args:
+        size: side of the image, px.
+        input: "mask" (share of the pixel that was hit) or "energy" (energy above `energy_floor` over `energy_scale`,
+            clipped to [0, 1]).
+        with_meta: whether the model takes the four metadata values too.
+        energy_floor: energy that becomes 0: the dimmest training pixel, in ADU just above the clustering threshold.
+        energy_scale: energy above the floor that becomes 1.
+        meta_mean: means of the logarithms of height, width, size and energy sum.
+        meta_std: their standard deviations.
+    """
+
+    size: int = 64
+    input: str = "mask"
+    with_meta: bool = False
+    energy_floor: float = 0.0
+    energy_scale: float = 1.0
+    meta_mean: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    meta_std: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+
+    def fit(self, clusters: Clusters) -> CCDPreprocessor:
+        """A copy with the statistics of these clusters, and of no others.
+
+        Unknown energy sums are left out; where all are unknown the column stays at 0.
+        """
+        logs = _log_metadata(clusters)
+        known = np.isfinite(logs)
+        count = np.maximum(known.sum(0), 1)
+        mean = np.where(known, logs, 0).sum(0) / count
+        std = np.sqrt((np.where(known, logs - mean, 0) ** 2).sum(0) / count)
+        energy = clusters.column("energy")
+        floor = float(energy.min()) if self.input == "energy" else 0.0
+        # Half a unit below the dimmest pixel, so that every hit differs from the background.
+        floor -= 0.5 if floor > 1 else 0.0
+        scale = float(np.quantile(energy, BRIGHT)) - floor if self.input == "energy" else 1.0
+        return replace(
+            self,
+            energy_floor=floor,
+            energy_scale=scale or 1.0,
+            meta_mean=tuple(float(m) for m in mean),
+            meta_std=tuple(float(s) if s > 0 else 1.0 for s in std),
+        )
+
+    def __call__(self, clusters: Clusters) -> Any:
+        """Model inputs of n clusters.
+
+        Returns:
+            (n, size, size, 1) float32 in [0, 1], or with metadata a dict of it as `image` and (n, 4) float32 `meta`,
+            standardised, 0 where unknown.
+
+        Raises:
+            InputError: energies asked of clusters that are masks.
+        """
+        if self.input == "energy":
+            image = rasterise(self._scaled(clusters), self.size, "energy")
+        else:
+            image = rasterise(clusters, self.size, "mask")
+        if not self.with_meta:
+            return image[..., None]
+        meta = (_log_metadata(clusters) - self.meta_mean) / self.meta_std
+        return {"image": image[..., None], "meta": np.nan_to_num(meta, nan=0.0).astype(np.float32)}
+
+    def _scaled(self, clusters: Clusters) -> Clusters:
+        if clusters.unit == "mask":
+            return clusters
+        hits = clusters.hits.copy()
+        hits[:, 2] = np.clip((hits[:, 2] - self.energy_floor) / self.energy_scale, 0, 1)
+        return Clusters(hits, clusters.columns, clusters.offsets, clusters.table, clusters.unit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CCDPreprocessor:
+        """The inverse of `to_dict`."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def _log_metadata(clusters: Clusters) -> np.ndarray:
+    """(n, 4) natural logarithms of the metadata; NaN where an energy sum is unknown or not positive."""
+    values = features(clusters, names=METADATA).to_numpy()
+    return np.log(np.where(values > 0, values, np.nan))
