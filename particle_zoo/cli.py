@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -20,8 +21,9 @@ Command = Callable[..., Any]
 
 def run(command: click.Command) -> NoReturn:
     """Run a click command as a process: 0 on success, 2 with one sentence on bad input, 130 on Ctrl-C."""
-    # TensorFlow announces its CPU features and missing GPUs on every import; a user's sentence would drown in it.
+    # TensorFlow announces its CPU features and missing GPUs; a user's one sentence would drown in it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         code = command.main(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):

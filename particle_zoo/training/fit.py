@@ -84,6 +84,7 @@ def fit(
             epochs=epochs,
             validation_data=watched,
             callbacks=all_callbacks,
+            shuffle=False,
             verbose=verbose,
         )
         logs = result.history

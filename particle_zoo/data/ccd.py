@@ -1,0 +1,114 @@
+"""The sources of `ccd_clusters`, one a configuration; they know nothing of TFDS."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.data import splits
+from particle_zoo.detectors.readers import ccd as reader
+from particle_zoo.detectors.readers import fits
+from particle_zoo.errors import InputError
+
+CLASSES = reader.CLASSES
+
+COLUMNS = ("id", "label", "energy_sum", "source")
+"""Stored table columns."""
+
+UNITS = {"simulated": "ADU", "damic_labelled": MASK_UNIT, "fits": "ADU"}
+"""Energy unit of each configuration."""
+
+SIMULATED = 2500
+SIMULATION_SEED = 1
+SIMULATION_VERSION = "1"
+"""Raised whenever the simulation changes what a seed gives."""
+
+REPOSITORY = "https://github.com/AsbjornPreuss/AppMLFinalProject"
+
+
+def clusters(config: str, manual_dir: Path | None) -> Iterator[Clusters]:
+    """Yield the clusters of a configuration, with a `split` column; FITS frames one at a time.
+
+    Raises:
+        InputError: unusable source files.
+    """
+    if config == "fits":
+        for frame in fits.find(_folder(config, manual_dir)):
+            for part in fits.clusters(frame):
+                yield part.with_table(split=[splits.assign_one(name) for name in part.ids])
+        return
+    if config == "simulated":
+        from particle_zoo.simulation.ccd import generate
+
+        whole = generate(SIMULATED, SIMULATION_SEED)
+    else:
+        whole = reader.read_labelled(_folder(config, manual_dir))
+    yield whole.with_table(split=splits.assign(whole.ids, whole.labels))
+
+
+def source_files(config: str, manual_dir: Path | None) -> list[Path]:
+    """The files a configuration reads, in order.
+
+    Raises:
+        InputError: no folder, or no files of this configuration in it.
+    """
+    if config == "simulated":
+        return []
+    folder = _folder(config, manual_dir)
+    if config == "fits":
+        files = fits.find(folder)
+        expected = "*.fits frames"
+    else:
+        named = [folder / "clusters.tar", folder / "cluster_meta.csv", *sorted((folder / "labels").glob("*.npy"))]
+        files = [p for p in (*named, *sorted((folder / "clusters").rglob("*.csv"))) if p.is_file()]
+        expected = "clusters.tar or clusters/*.csv, labels/*.npy and, if there, cluster_meta.csv"
+    if not files:
+        raise InputError(f"{folder} is empty of what ccd_clusters/{config} reads; expected {expected}")
+    return files
+
+
+def fingerprint(config: str, manual_dir: Path | None) -> str:
+    """Hex digest of names and contents of the source files, or of the parameters of the simulation."""
+    digest = hashlib.sha256(config.encode())
+    if config == "simulated":
+        digest.update(f"{SIMULATED} {SIMULATION_SEED} {SIMULATION_VERSION}".encode())
+    for path in source_files(config, manual_dir):
+        digest.update(f"\0{path.relative_to(_folder(config, manual_dir)).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _folder(config: str, manual_dir: Path | None) -> Path:
+    if manual_dir is None:
+        raise InputError(f"ccd_clusters/{config} reads your own files; name their folder with --manual-dir")
+    if not Path(manual_dir).is_dir():
+        raise InputError(f"--manual-dir {manual_dir} is no folder; name the folder with the source files")
+    return Path(manual_dir)
+
+
+def as_row(part: Clusters, i: int) -> dict[str, object]:
+    """One stored example."""
+    row = part.table.iloc[i]
+    label = row["label"]
+    return {
+        "hits": np.asarray(part.hits[part.offsets[i] : part.offsets[i + 1]], np.float32),
+        "id": str(row["id"]),
+        "label": CLASSES.index(label) if label else -1,
+        "energy_sum": float(row["energy_sum"]) if "energy_sum" in part.table else float("nan"),
+        "source": str(row["source"]) if "source" in part.table else "",
+    }
+
+
+def from_columns(config: str, hits: np.ndarray, offsets: np.ndarray, table: dict[str, list[object]]) -> Clusters:
+    """The inverse of `as_row` for many examples."""
+    import pandas as pd
+
+    frame = pd.DataFrame(table)
+    frame = frame[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]
+    frame["label"] = [CLASSES[code] if code >= 0 else "" for code in frame["label"]]
+    return Clusters(hits, ("row", "col", "energy"), offsets, frame, UNITS[config])

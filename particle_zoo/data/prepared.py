@@ -1,0 +1,94 @@
+"""Data sets prepared by TFDS: one root a state of the source files."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError, ParticleZooError
+
+BATCH = 4096
+
+
+def read(
+    source: Any, name: str, config: str, splits: Sequence[str], data_dir: str | Path | None, manual_dir: Path | None
+) -> list[Clusters]:
+    """Prepare the set if this state of its source is new, then read the splits; empty splits are left out."""
+    fingerprint = source.fingerprint(config, manual_dir)
+    builder = _builder(name, config, data_dir, fingerprint, manual_dir)
+    if not builder.is_prepared():
+        _prepare(builder)
+    stored = (builder.info.metadata or {}).get("fingerprint")
+    if stored != fingerprint:
+        raise InputError(f"{builder.data_dir} holds data of another source ({stored}, expected {fingerprint}); remove that folder")
+    present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
+    return [_clusters(source, config, builder, split) for split in present]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # TFDS, tf.data and protobuf warn about themselves on import and on every preparation.
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _builder(name: str, config: str, data_dir: str | Path | None, fingerprint: str, manual_dir: Path | None) -> Any:
+    with _quiet():
+        import tensorflow_datasets as tfds
+
+        tfds.disable_progress_bar()
+        module = importlib.import_module(f"particle_zoo.datasets.{name}.{name}_dataset_builder")
+        root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
+        return module.Builder(config=config, data_dir=str(root / f"source-{fingerprint}"), manual_dir=manual_dir, fingerprint=fingerprint)
+
+
+def _prepare(builder: Any) -> None:
+    import tensorflow_datasets as tfds
+
+    with _quiet():
+        try:
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats="skip"))
+        except ParticleZooError:
+            raise
+        # TFDS wraps what a reader raises into an exception of its own.
+        except Exception as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, ParticleZooError):
+                cause = cause.__cause__ or cause.__context__
+            if cause is None:
+                raise
+            raise cause from error
+
+
+def _clusters(source: Any, config: str, builder: Any, split: str) -> Clusters:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    with _quiet():
+        # One reader, one order: the prepared and the direct path give the same clusters.
+        options = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
+        dataset = builder.as_dataset(split=split, read_config=options, shuffle_files=False).ragged_batch(BATCH)
+        hits, sizes, table = [], [], {}
+        for batch in dataset.prefetch(tf.data.AUTOTUNE):
+            hits.append(batch["hits"].flat_values.numpy().reshape(-1, 3))
+            sizes.append(batch["hits"].row_lengths().numpy())
+            for key, values in batch.items():
+                if key != "hits":
+                    array = values.numpy()
+                    decoded = [v.decode() for v in array] if array.dtype == object else array.tolist()
+                    table.setdefault(key, []).extend(decoded)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes), dtype=np.int64)])
+    whole = source.from_columns(config, np.concatenate(hits), offsets, table)
+    # TFDS shuffles by key when it writes; the position in the source restores the order.
+    order = np.argsort(whole.table["position"].to_numpy(), kind="stable")
+    whole = whole[order]
+    return Clusters(whole.hits, whole.columns, whole.offsets, whole.table.drop(columns="position"), whole.unit)
