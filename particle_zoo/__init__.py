@@ -25,7 +25,7 @@ _PUBLIC = {
     "simulate": "simulation",
 }
 
-__all__ = [  # noqa: RUF022  (a literal list, for type checkers)
+__all__ = [
     "Clusters",
     "InputError",
     "ModelCard",

@@ -48,10 +48,18 @@ def dataset_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option("--dataset", help="NAME[/CONFIG] of the data set.  [default: the model's simulated one]"),
-            click.option("--data-dir", type=click.Path(path_type=Path), help="Where prepared data sets are kept.  [default: TFDS's]"),
+            click.option(
+                "--data-dir",
+                type=click.Path(path_type=Path),
+                help="Where prepared data sets are kept.  [default: TFDS's]",
+            ),
             click.option("--manual-dir", type=click.Path(path_type=Path), help="Folder with your own source files."),
-            click.option("--classes", help="Comma-separated class names in order, or 'all'.  [default: xray,electron,muon]"),
-            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."),
+            click.option(
+                "--classes", help="Comma-separated class names in order, or 'all'.  [default: xray,electron,muon]"
+            ),
+            click.option(
+                "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random."
+            ),
         )
     ):
         command = option(command)
@@ -62,7 +70,9 @@ def output_options(command: Command) -> Command:
     """Options that say where results go and how much is printed."""
     for option in reversed(
         (
-            click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this JSON file."),
+            click.option(
+                "--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this JSON file."
+            ),
             click.option("--quiet", is_flag=True, help="Print results only."),
         )
     ):
@@ -71,7 +81,11 @@ def output_options(command: Command) -> Command:
 
 
 precision_option = click.option(
-    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Dtype policy of the layers."
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Dtype policy of the layers.",
 )
 
 

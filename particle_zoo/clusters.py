@@ -53,11 +53,15 @@ class Clusters:
         hits = np.array(self.hits, dtype=dtype).reshape(-1, len(columns))
         offsets = np.array(self.offsets, dtype=np.int64)
         if offsets.ndim != 1 or offsets.size == 0 or offsets[0] != 0 or offsets[-1] != len(hits):
-            raise InputError(f"offsets must run from 0 to the {len(hits)} hits; received {offsets[:1]}...{offsets[-1:]}")
+            raise InputError(
+                f"offsets must run from 0 to the {len(hits)} hits; received {offsets[:1]}...{offsets[-1:]}"
+            )
         if offsets.size > 1 and np.diff(offsets).min() < 1:
             raise InputError(f"cluster {int(np.diff(offsets).argmin())} has no hits; drop empty clusters first")
         if len(self.table) != offsets.size - 1:
-            raise InputError(f"the table must have one row a cluster: {offsets.size - 1} clusters, {len(self.table)} rows")
+            raise InputError(
+                f"the table must have one row a cluster: {offsets.size - 1} clusters, {len(self.table)} rows"
+            )
         if self.unit not in UNITS:
             raise InputError(f"energy unit must be one of {', '.join(UNITS)}; received {self.unit!r}")
         table = self.table.reset_index(drop=True)

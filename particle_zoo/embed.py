@@ -17,8 +17,14 @@ from particle_zoo.errors import InputError
 @click.option("--split", default="all", help="train, validation, test, or all for their union.")
 @click.option("--limit", type=click.IntRange(4), help="Use the first N clusters of the split only.")
 @click.option("--groups", type=click.IntRange(2), default=6, help="Number of k-means groups.")
-@click.option("--neighbors", type=click.IntRange(2), default=15, help="Neighbours of UMAP: small for detail, large for the whole.")
-@click.option("--output", type=click.Path(path_type=Path), help="Folder for latent.parquet and embedding.png.  [default: embed/ of the run]")
+@click.option(
+    "--neighbors", type=click.IntRange(2), default=15, help="Neighbours of UMAP: small for detail, large for the whole."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for latent.parquet and embedding.png.  [default: embed/ of the run]",
+)
 @precision_option
 @output_options
 def embed(

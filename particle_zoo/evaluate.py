@@ -24,7 +24,12 @@ from particle_zoo.errors import InputError
     "seed: train anew on the seed's leaky split (augment, then split) and on a clean one.",
 )
 @click.option("--folds", type=click.IntRange(2), default=5, help="Folds of --protocol kfold.")
-@click.option("--repeats", type=click.IntRange(1), default=1, help="Repetitions of --protocol kfold or seed, each with its own seed.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    help="Repetitions of --protocol kfold or seed, each with its own seed.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Settings for the protocols that train.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for figures.  [default: plots/ of the run]")
 @precision_option
@@ -69,7 +74,9 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     trained = config["classes"]
     if is_classifier(card):
         if text and parse_classes(text, dataset) != tuple(trained):
-            raise InputError(f"{source} was trained on the classes {','.join(trained)}; received --classes {text}; leave the option out")
+            raise InputError(
+                f"{source} was trained on the classes {','.join(trained)}; received --classes {text}; leave the option out"
+            )
         classes = tuple(trained)
     else:
         classes = parse_classes(text, dataset) if text or data.labelled(dataset) else ()
@@ -91,7 +98,9 @@ def _classifier(
     probability = classifier.probabilities(model, clusters)
     scores = classifier.scores(truth, probability.argmax(1), classes)
     reference = baseline.restore(folder / "baseline.parquet")
-    rivals = baseline.predict(reference.drop(columns=["id", "label"]), reference["label"].to_numpy(), clusters, classes, seed)
+    rivals = baseline.predict(
+        reference.drop(columns=["id", "label"]), reference["label"].to_numpy(), clusters, classes, seed
+    )
     others = {name: classifier.scores(truth, predicted, classes) for name, predicted in rivals.items()}
     seen = int(sum(clusters.table["id"].isin(reference["id"])))
 

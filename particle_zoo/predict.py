@@ -18,8 +18,15 @@ CHUNK = 4096
 @click.command(context_settings={"show_default": True})
 @click.argument("model", metavar="NAME_OR_RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=Path("predictions.csv"), help="Table to write: .csv or .parquet.")
-@click.option("--threshold", type=float, default=4000.0, help="Pixels of a frame at or above this many ADU belong to clusters.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("predictions.csv"),
+    help="Table to write: .csv or .parquet.",
+)
+@click.option(
+    "--threshold", type=float, default=4000.0, help="Pixels of a frame at or above this many ADU belong to clusters."
+)
 @click.option("--min-size", type=click.IntRange(1), default=5, help="Smallest cluster of a frame, in pixels.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
 @output_options
@@ -52,7 +59,11 @@ def predict(
     summary = {"clusters": total, "predicted": counts, "output": str(output)}
     if json_path:
         write_json(json_path, summary)
-    click.echo(f"{total:,} clusters: " + ", ".join(f"{k} {v:,}" for k, v in counts.items()) if counts else f"{total:,} clusters")
+    click.echo(
+        f"{total:,} clusters: " + ", ".join(f"{k} {v:,}" for k, v in counts.items())
+        if counts
+        else f"{total:,} clusters"
+    )
     click.echo(f"table: {output}")
 
 
@@ -65,7 +76,10 @@ def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
 
     from particle_zoo.evaluation import classifier, latent
 
-    rows = pd.concat([clusters.table[[c for c in ("id", "source", "row0", "col0") if c in clusters.table]], clusters.features()], axis=1)
+    rows = pd.concat(
+        [clusters.table[[c for c in ("id", "source", "row0", "col0") if c in clusters.table]], clusters.features()],
+        axis=1,
+    )
     if config["classes"] and hasattr(model.zoo_config, "test_time_average"):
         probability = classifier.probabilities(model, clusters)
         rows["predicted"] = [config["classes"][i] for i in probability.argmax(1)]

@@ -111,9 +111,7 @@ def list_models(filter: str = "*", *, task: str | None = None, detector: str | N
     return sorted(
         name
         for name, entry in _REGISTRY.items()
-        if fnmatch.fnmatch(name, filter)
-        and task in (None, entry.card.task)
-        and detector in (None, entry.card.detector)
+        if fnmatch.fnmatch(name, filter) and task in (None, entry.card.task) and detector in (None, entry.card.detector)
     )
 
 

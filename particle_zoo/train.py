@@ -14,7 +14,6 @@ from particle_zoo.cli import (
     parse_settings,
     precision_option,
     run,
-    set_precision,
     write_json,
 )
 
@@ -23,12 +22,20 @@ from particle_zoo.cli import (
 @click.argument("name")
 @dataset_options
 @click.option("--split", default="train", help="Split to train on; early stopping always watches validation.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the training clusters.  [default: the model's recipe]")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Passes over the training clusters.  [default: the model's recipe]"
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Clusters a step.  [default: the model's recipe]")
 @click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters only.")
-@click.option("--params", type=click.Path(path_type=Path), help="JSON file of settings, as a search writes it (best.json).")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting of the model or recipe; repeatable.")
-@click.option("--init", default="none", help="Start from the weights of this run folder (or imagenet, where a family has it).")
+@click.option(
+    "--params", type=click.Path(path_type=Path), help="JSON file of settings, as a search writes it (best.json)."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting of the model or recipe; repeatable."
+)
+@click.option(
+    "--init", default="none", help="Start from the weights of this run folder (or imagenet, where a family has it)."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
 @click.option("--resume", is_flag=True, help="Continue the run in --output (or the latest of this model).")
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
@@ -59,7 +66,9 @@ def train(
     for key in ("epochs", "batch_size"):
         if options[key] is not None:
             overrides[key] = options[key]
-    job = session.prepare(card, overrides, seed=options["seed"], **session.pick_data(options), precision=options["precision"])
+    job = session.prepare(
+        card, overrides, seed=options["seed"], **session.pick_data(options), precision=options["precision"]
+    )
     session.initialise(job, options["init"])
     folder = run_folder.choose(name, output, resume=resume, force=force)
     if not quiet:

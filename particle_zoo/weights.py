@@ -88,7 +88,9 @@ def load(name: str, weights: bool | str | Path = True, **overrides: Any) -> Any:
     if weights is False:
         return registry.create(name, **overrides)
     if overrides:
-        raise InputError(f"trained weights come with their own settings; received {', '.join(overrides)}; use weights=False or train anew with --set")
+        raise InputError(
+            f"trained weights come with their own settings; received {', '.join(overrides)}; use weights=False or train anew with --set"
+        )
     registry.info(name)
     folder = find(name) if weights is True else locate(weights)
     model, config = load_run(folder)
@@ -108,11 +110,15 @@ def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
     folder = Path(folder)
     for name in ("config.json", WEIGHTS):
         if not (folder / name).is_file():
-            raise InputError(f"{folder} holds no {name}; give a folder written by particle_zoo.train, finished for at least one epoch")
+            raise InputError(
+                f"{folder} holds no {name}; give a folder written by particle_zoo.train, finished for at least one epoch"
+            )
     config = read_json(folder / "config.json", what="run configuration")
     missing = [key for key in ("model", "config", "preprocessing", "classes", "dataset") if key not in config]
     if missing:
-        raise InputError(f"{folder / 'config.json'} lacks {', '.join(missing)}; it was not written by particle_zoo.train")
+        raise InputError(
+            f"{folder / 'config.json'} lacks {', '.join(missing)}; it was not written by particle_zoo.train"
+        )
     check(folder)
     model = registry.create(config["model"], **config["config"])
     try:
@@ -123,7 +129,9 @@ def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         model.load_weights(folder / WEIGHTS)
     # h5py and Keras raise many types on damaged or foreign files; all mean the same to the user.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / WEIGHTS} is damaged or belongs to another model than {config['model']} ({str(error)[:100]}); train or copy it again") from error
+        raise InputError(
+            f"{folder / WEIGHTS} is damaged or belongs to another model than {config['model']} ({str(error)[:100]}); train or copy it again"
+        ) from error
     return model, config
 
 
@@ -144,7 +152,9 @@ def check(folder: Path) -> None:
         return
     expected = read_json(card, what="model card").get("weights_sha256")
     if expected and expected != (found := sha256(folder / WEIGHTS)):
-        raise InputError(f"{folder / WEIGHTS} is damaged: sha256 {found[:12]}..., card.json says {str(expected)[:12]}...; train or copy it again")
+        raise InputError(
+            f"{folder / WEIGHTS} is damaged: sha256 {found[:12]}..., card.json says {str(expected)[:12]}...; train or copy it again"
+        )
 
 
 def write_card(folder: Path, name: str, extra: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""CCD clusters as a TFDS data set."""

@@ -19,6 +19,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     Args:
         manual_dir: folder with the source files of `damic_labelled` and `fits`.
         fingerprint: of these files; stored with the data. Computed where it is not given.
+
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -47,7 +48,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     "id": tfds.features.Text(),
                     # -1 where unknown, else the position in the metadata's `classes`: ClassLabel has no "unknown".
                     "label": tfds.features.Scalar(np.int64),
-                    "energy_sum": tfds.features.Scalar(np.float64),
+                    "energy_sum": tfds.features.Scalar(np.float32),
                     "source": tfds.features.Text(),
                     "position": tfds.features.Scalar(np.int64),
                 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,16 @@ def clusters(config: str, manual_dir: Path | None) -> Iterator[Clusters]:
             for part in fits.clusters(frame):
                 yield part.with_table(split=[splits.assign_one(name) for name in part.ids])
         return
-    if config == "simulated":
-        from particle_zoo.simulation.ccd import generate
-
-        whole = generate(SIMULATED, SIMULATION_SEED)
-    else:
-        whole = reader.read_labelled(_folder(config, manual_dir))
+    whole = _simulated() if config == "simulated" else reader.read_labelled(_folder(config, manual_dir))
     yield whole.with_table(split=splits.assign(whole.ids, whole.labels))
+
+
+@lru_cache(maxsize=1)
+def _simulated() -> Clusters:
+    # Preparation asks once a split.
+    from particle_zoo.simulation.ccd import generate
+
+    return generate(SIMULATED, SIMULATION_SEED)
 
 
 def source_files(config: str, manual_dir: Path | None) -> list[Path]:
@@ -99,7 +103,7 @@ def as_row(part: Clusters, i: int) -> dict[str, object]:
         "hits": np.asarray(part.hits[part.offsets[i] : part.offsets[i + 1]], np.float32),
         "id": str(row["id"]),
         "label": CLASSES.index(label) if label else -1,
-        "energy_sum": float(row["energy_sum"]) if "energy_sum" in part.table else float("nan"),
+        "energy_sum": float(np.float32(row["energy_sum"])) if "energy_sum" in part.table else float("nan"),
         "source": str(row["source"]) if "source" in part.table else "",
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,17 @@ def read(
         _prepare(builder)
     stored = (builder.info.metadata or {}).get("fingerprint")
     if stored != fingerprint:
-        raise InputError(f"{builder.data_dir} holds data of another source ({stored}, expected {fingerprint}); remove that folder")
+        raise InputError(
+            f"{builder.data_dir} holds data of another source ({stored}, expected {fingerprint}); remove that folder"
+        )
     present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
     return [_clusters(source, config, builder, split) for split in present]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        # TFDS, tf.data and protobuf warn about themselves on import and on every preparation.
+    # TFDS prints to stdout, which belongs to results; it, tf.data and protobuf warn about themselves.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
@@ -48,7 +51,9 @@ def _builder(name: str, config: str, data_dir: str | Path | None, fingerprint: s
         tfds.disable_progress_bar()
         module = importlib.import_module(f"particle_zoo.datasets.{name}.{name}_dataset_builder")
         root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-        return module.Builder(config=config, data_dir=str(root / f"source-{fingerprint}"), manual_dir=manual_dir, fingerprint=fingerprint)
+        return module.Builder(
+            config=config, data_dir=str(root / f"source-{fingerprint}"), manual_dir=manual_dir, fingerprint=fingerprint
+        )
 
 
 def _prepare(builder: Any) -> None:

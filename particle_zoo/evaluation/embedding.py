@@ -44,7 +44,9 @@ def embed(vectors: np.ndarray, clusters: Clusters, *, groups: int, neighbors: in
         warnings.filterwarnings("ignore", message="n_jobs value")
         import umap
 
-        reducer = umap.UMAP(n_neighbors=min(neighbors, n - 1), random_state=seed, init="spectral" if n > 50 else "random")
+        reducer = umap.UMAP(
+            n_neighbors=min(neighbors, n - 1), random_state=seed, init="spectral" if n > 50 else "random"
+        )
         plane = reducer.fit_transform(scaled)
     distances, _ = NearestNeighbors(n_neighbors=min(6, n)).fit(plane).kneighbors(plane)
     radius = 2 * float(np.median(distances[:, -1]))

@@ -31,7 +31,9 @@ def latents(model: Any, clusters: Clusters, *, without_meta: bool = False) -> np
 def losses(model: Any, clusters: Clusters) -> dict[str, float]:
     """Reconstruction BCE (summed over pixels) and KL divergence, mean over clusters, in nats."""
     # Equal batches would be wrong by the last, smaller one; Keras weights every batch by its size.
-    values = model.evaluate(EpochBatches(Examples(clusters, model.preprocess, batch_size=BATCH)), verbose=0, return_dict=True)
+    values = model.evaluate(
+        EpochBatches(Examples(clusters, model.preprocess, batch_size=BATCH)), verbose=0, return_dict=True
+    )
     return {"loss": float(values["loss"]), "bce": float(values["bce"]), "kl": float(values["kl"])}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import click
@@ -38,23 +37,36 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
     card, clusters, classes = _load(name, options)
     truth = baseline.truth(clusters, classes)
     if np.bincount(truth, minlength=len(classes)).min() < options["folds"]:
-        raise InputError(f"every class needs at least {options['folds']} clusters for as many folds; received {dict(zip(classes, np.bincount(truth, minlength=len(classes)).tolist(), strict=True))}")
+        raise InputError(
+            f"every class needs at least {options['folds']} clusters for as many folds; received {dict(zip(classes, np.bincount(truth, minlength=len(classes)).tolist(), strict=True))}"
+        )
     runs: list[Row] = []
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
         folds = StratifiedKFold(options["folds"], shuffle=True, random_state=seed)
-        guesses = {card.name: np.empty(len(truth), int), "random forest": np.empty(len(truth), int), "majority class": np.empty(len(truth), int)}
+        guesses = {
+            card.name: np.empty(len(truth), int),
+            "random forest": np.empty(len(truth), int),
+            "majority class": np.empty(len(truth), int),
+        }
         for train, test in folds.split(truth, truth):
             fitted = _train(card, overrides, clusters[train], classes, seed, options["precision"])
             guesses[card.name][test] = classifier.probabilities(fitted, clusters[test]).argmax(1)
             features = clusters[train].features()
-            for method, guess in baseline.predict(features, clusters[train].labels, clusters[test], classes, seed).items():
+            for method, guess in baseline.predict(
+                features, clusters[train].labels, clusters[test], classes, seed
+            ).items():
                 guesses[method][test] = guess
         run = {method: classifier.scores(truth, guess, classes) for method, guess in guesses.items()}
         runs.append({"seed": seed, **run})
         if not quiet:
-            click.echo(f"seed {seed}: " + ", ".join(f"{m} {s['accuracy']:.4f}/{s['balanced_accuracy']:.4f}" for m, s in run.items()))
-    return _summary(f"{options['folds']}-fold by id, {len(truth)} clusters, {options['repeats']} seeds", card, runs, len(truth))
+            click.echo(
+                f"seed {seed}: "
+                + ", ".join(f"{m} {s['accuracy']:.4f}/{s['balanced_accuracy']:.4f}" for m, s in run.items())
+            )
+    return _summary(
+        f"{options['folds']}-fold by id, {len(truth)} clusters, {options['repeats']} seeds", card, runs, len(truth)
+    )
 
 
 def _summary(title: str, card: ModelCard, runs: list[Row], n: int) -> dict[str, Any]:
@@ -91,7 +103,14 @@ def seed_split(name: str, overrides: dict[str, Any], options: dict[str, Any], *,
             run[kind]["siblings_in_train"] = float(np.isin(test, train).mean())
         runs.append(run)
         if not quiet:
-            click.echo(f"seed {seed}: " + ", ".join(f"{k} {run[k]['accuracy']:.4f} ({run[k]['siblings_in_train']:.0%} of test copies have a sibling in training)" for k in run if k != "seed"))
+            click.echo(
+                f"seed {seed}: "
+                + ", ".join(
+                    f"{k} {run[k]['accuracy']:.4f} ({run[k]['siblings_in_train']:.0%} of test copies have a sibling in training)"
+                    for k in run
+                    if k != "seed"
+                )
+            )
     return _summary(f"{card.name}, {len(clusters)} clusters x {COPIES} copies", card, runs, len(clusters))
 
 
@@ -160,5 +179,3 @@ def _load(name: str, options: dict[str, Any]) -> tuple[ModelCard, Clusters, tupl
     classes = parse_classes(choice.pop("classes"), dataset)
     choice["split"] = "all"
     return card, data.load(dataset, choice.pop("split"), classes=classes, **choice), classes
-
-

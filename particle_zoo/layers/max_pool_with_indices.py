@@ -23,13 +23,13 @@ class MaxPoolWithIndices(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if input_shape[1] is None or input_shape[2] is None or input_shape[1] % 2 or input_shape[2] % 2:
-            raise ValueError(f"rows and columns must be even to unpool to the same shape. Received: input_shape={input_shape}")
+            raise ValueError(
+                f"rows and columns must be even to unpool to the same shape. Received: input_shape={input_shape}"
+            )
         self.built = True
 
     def call(self, inputs: Any) -> tuple[Any, Any]:
-        corners = ops.stack(
-            [inputs[:, row::2, col::2, :] for row in (0, 1) for col in (0, 1)], axis=-1
-        )
+        corners = ops.stack([inputs[:, row::2, col::2, :] for row in (0, 1) for col in (0, 1)], axis=-1)
         return ops.max(corners, axis=-1), ops.cast(ops.argmax(corners, axis=-1), "int32")
 
     def compute_output_spec(self, inputs: Any) -> tuple[keras.KerasTensor, keras.KerasTensor]:

@@ -30,7 +30,9 @@ class ClassifierConfig(ZooConfig):
     classes: int = pydantic.Field(3, ge=2)
     dropout_rate: float = pydantic.Field(0.4981, ge=0, lt=1)
     recipe: Literal["best", "seed"] = "best"
-    test_time_average: bool = pydantic.Field(True, description="average probabilities over the 8 symmetries of the square")
+    test_time_average: bool = pydantic.Field(
+        True, description="average probabilities over the 8 symmetries of the square"
+    )
 
 
 class CNNConfig(ClassifierConfig):
@@ -56,7 +58,11 @@ class CNNConfig(ClassifierConfig):
             values["kernel_sizes"] = [values.pop(f"conv_kernel_size{i}") for i in convolutions]
             values["dense_units"] = [2 ** int(values.pop(f"dense_units_exp{i}")) for i in hidden]
             values.setdefault("recipe", "seed")
-            for ours, theirs in (("learning_rate", "adam_learning_rate"), ("decay_steps", "adam_decay_steps"), ("decay_rate", "adam_decay_rate")):
+            for ours, theirs in (
+                ("learning_rate", "adam_learning_rate"),
+                ("decay_steps", "adam_decay_steps"),
+                ("decay_rate", "adam_decay_rate"),
+            ):
                 if theirs in values:
                     values[ours] = values.pop(theirs)
         return {**SEED_RECIPE, **values} if values.get("recipe") == "seed" else values
@@ -89,7 +95,9 @@ class CNN(Classifier):
             layers.Conv2D(filters, kernel, padding="same", activation="relu", name=f"conv{i}")
             for i, (filters, kernel) in enumerate(zip(config.filters, config.kernel_sizes, strict=True))
         ]
-        hidden = [layers.Dense(units, activation="relu", name=f"dense{i}") for i, units in enumerate(config.dense_units)]
+        hidden = [
+            layers.Dense(units, activation="relu", name=f"dense{i}") for i, units in enumerate(config.dense_units)
+        ]
         output = layers.Dense(config.classes, dtype="float32", name="logits")
 
         # === Functional model ===
@@ -113,7 +121,12 @@ class CNN(Classifier):
         return keras.optimizers.AdamW(cosine(steps_per_epoch * c.epochs, c.learning_rate), weight_decay=c.weight_decay)
 
 
-IMAGE = {"name": "image", "shape": (64, 64, 1), "units": "share of a pixel hit (input=mask) or energy over a scale", "value_range": "0 to 1"}
+IMAGE = {
+    "name": "image",
+    "shape": (64, 64, 1),
+    "units": "share of a pixel hit (input=mask) or energy over a scale",
+    "value_range": "0 to 1",
+}
 
 
 @register_model(

@@ -21,7 +21,13 @@ from particle_zoo.models.base import Classifier, ZooConfig, cosine
 from particle_zoo.models.cnn import IMAGE, ClassifierConfig
 from particle_zoo.registry import ModelCard, register_model
 
-SEED_RECIPE = {"epochs": 100, "batch_size": 1, "learning_rate": 1.1811e-4 / 2, "patience": 0, "test_time_average": False}
+SEED_RECIPE = {
+    "epochs": 100,
+    "batch_size": 1,
+    "learning_rate": 1.1811e-4 / 2,
+    "patience": 0,
+    "test_time_average": False,
+}
 
 
 class CNNMetaConfig(ClassifierConfig):
@@ -43,7 +49,12 @@ class CNNMetaConfig(ClassifierConfig):
         if "N_conv_layers" in values:
             convolutions = range(int(values.pop("N_conv_layers")))
             hidden = range(int(values.pop("N_dense_layers")))
-            for ours, theirs in (("filters", "filters"), ("kernel_sizes", "filter_size"), ("strides", "stride"), ("paddings", "padding")):
+            for ours, theirs in (
+                ("filters", "filters"),
+                ("kernel_sizes", "filter_size"),
+                ("strides", "stride"),
+                ("paddings", "padding"),
+            ):
                 values[ours] = [values.pop(f"{theirs}_layer{i}") for i in convolutions]
             values["dense_units"] = [values.pop(f"dense_layer{i}") for i in hidden]
         return {**SEED_RECIPE, **values} if values.get("recipe") == "seed" else values
@@ -79,9 +90,13 @@ class CNNMeta(Classifier):
         # === Layers ===
         convolutions = [
             layers.Conv2D(filters, kernel, strides=stride, activation="relu", name=f"conv{i}")
-            for i, (filters, kernel, stride) in enumerate(zip(config.filters, config.kernel_sizes, config.strides, strict=True))
+            for i, (filters, kernel, stride) in enumerate(
+                zip(config.filters, config.kernel_sizes, config.strides, strict=True)
+            )
         ]
-        hidden = [layers.Dense(units, activation="relu", name=f"dense{i}") for i, units in enumerate(config.dense_units)]
+        hidden = [
+            layers.Dense(units, activation="relu", name=f"dense{i}") for i, units in enumerate(config.dense_units)
+        ]
         output = layers.Dense(config.classes, dtype="float32", name="logits")
 
         # === Functional model ===

@@ -40,7 +40,8 @@ class VAEConfig(ZooConfig):
     kl_weight: float = pydantic.Field(1.0, ge=0, description="lambda of loss = BCE + lambda KL")
     use_indices: bool = pydantic.Field(True, description="un-pool with the encoder's pooling indices, as the seed does")
     weight_decay: float = pydantic.Field(1e-5, ge=0)
-    epochs: int = pydantic.Field(12, ge=1)
+    epochs: int = pydantic.Field(0, ge=0, description="0: as many as make about `steps` steps")
+    steps: int = pydantic.Field(450, ge=1, description="training steps with epochs=0; small sets need more epochs")
 
     @property
     def pooled(self) -> int:
@@ -89,7 +90,7 @@ class VAE(ZooModel):
         # === Config ===
         self._identify(config, zoo_name)
         self.encoder, self.decoder = encoder, decoder
-        self.trackers = {key: keras.metrics.Mean(name=key) for key in ("bce", "kl")}
+        self.bce_tracker, self.kl_tracker = keras.metrics.Mean(name="bce"), keras.metrics.Mean(name="kl")
 
     def encode(self, inputs: dict[str, Any]) -> Any:
         """(batch, latent) latent means of a batch of model inputs."""
@@ -107,7 +108,9 @@ class VAE(ZooModel):
         """
         if self.zoo_config.use_indices != (indices is not None):
             needs = "needs the pooling indices of an image" if indices is None else "takes no pooling indices"
-            raise ValueError(f"{self.zoo_name} {needs}; vae_generative decodes z alone. Received: indices={indices is not None}")
+            raise ValueError(
+                f"{self.zoo_name} {needs}; vae_generative decodes z alone. Received: indices={indices is not None}"
+            )
         return ops.convert_to_numpy(self.decoder([z] if indices is None else [z, indices], training=False))
 
     def reconstruct(self, inputs: dict[str, Any], indices_from: dict[str, Any] | None = None) -> Any:
@@ -126,17 +129,19 @@ class VAE(ZooModel):
         c = self.zoo_config
         return keras.optimizers.AdamW(c.learning_rate, weight_decay=c.weight_decay)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
+    def compile_args(self) -> dict[str, Any]:
+        # Keras leaves XLA off on CPUs, where it makes this model's steps 1.6 times as fast.
+        return {"jit_compile": True} if keras.backend.backend() == "tensorflow" else {}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """Mean over the batch of summed BCE + kl_weight * KL, both also reported on their own."""
         bce = summed_binary_crossentropy(x["image"], y_pred["reconstruction"])
         kl = gaussian_kl(ops.cast(y_pred["z_mean"], "float32"), ops.cast(y_pred["z_log_var"], "float32"))
-        self.trackers["bce"].update_state(bce)
-        self.trackers["kl"].update_state(kl)
+        self.bce_tracker.update_state(bce)
+        self.kl_tracker.update_state(kl)
         return ops.mean(bce + self.zoo_config.kl_weight * kl)
-
-    @property
-    def metrics(self) -> list[Any]:
-        return [*super().metrics, *(t for t in self.trackers.values() if t not in super().metrics)]
 
 
 def _encoder(config: VAEConfig) -> keras.Model:
@@ -178,7 +183,9 @@ def _decoder(config: VAEConfig) -> keras.Model:
     # The crop is PyTorch's padding of a transposed convolution.
     x = layers.Cropping2D(PADDING, name="crop0")(x)
     x = layers.Conv2DTranspose(1, config.kernel_sizes[0], dtype="float32", name="deconv1")(x)
-    x = layers.Activation("sigmoid", dtype="float32", name="reconstruction")(layers.Cropping2D(PADDING, dtype="float32", name="crop1")(x))
+    x = layers.Activation("sigmoid", dtype="float32", name="reconstruction")(
+        layers.Cropping2D(PADDING, dtype="float32", name="crop1")(x)
+    )
     return keras.Model(inputs, x, name="decoder")
 
 
@@ -237,7 +244,7 @@ class TinyVAEConfig(VAEConfig):
     kernel_sizes: tuple[int, int] = (5, 3)
     image_units: int = pydantic.Field(16, ge=1)
     latent: int = pydantic.Field(4, ge=1)
-    epochs: int = pydantic.Field(8, ge=1)
+    steps: int = pydantic.Field(150, ge=1)
 
 
 @register_model(

@@ -1,0 +1,1 @@
+"""From clusters to model inputs, in NumPy."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from particle_zoo.clusters import MASK_UNIT, Clusters
 from particle_zoo.cli import replacing
+from particle_zoo.clusters import MASK_UNIT, Clusters
 
 EXAMPLES = 5
 
@@ -33,7 +33,9 @@ def overview(rows: pd.DataFrame, clusters: Clusters, path: Path) -> None:
         by_label.scatter(part["umap_x"], part["umap_y"], s=6, label=label or "unlabelled")
     by_label.legend(markerscale=2, fontsize=7)
     by_label.set_title("label")
-    turned = by_direction.scatter(rows["umap_x"], rows["umap_y"], s=6, c=rows["direction"], cmap="twilight", vmin=0, vmax=180)
+    turned = by_direction.scatter(
+        rows["umap_x"], rows["umap_y"], s=6, c=rows["direction"], cmap="twilight", vmin=0, vmax=180
+    )
     by_direction.set_title("direction (degrees)")
     upper.colorbar(turned, ax=by_direction)
     # A mask of unknown energy still has a size, which is what its energy scales with.

@@ -40,7 +40,9 @@ def simulate(
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}; there is {', '.join(PRESETS)}")
     if energy_mev is not None or spectrum is not None or angles != "normal":
-        raise InputError(f"{preset} draws energies and angles from its own laws; leave out energy_mev, spectrum and angles")
+        raise InputError(
+            f"{preset} draws energies and angles from its own laws; leave out energy_mev, spectrum and angles"
+        )
     from particle_zoo.simulation import ccd
 
     return ccd.to_kev(ccd.generate(n, seed, mix={particle: 1.0}))

@@ -227,10 +227,14 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
     mix = MIX if mix is None else mix
     unknown = set(mix) - set(KINDS)
     if unknown or n < 1:
-        raise InputError(f"CCD classes are {', '.join(KINDS)} and n is at least 1; received {', '.join(map(repr, mix))}, n={n}")
+        raise InputError(
+            f"CCD classes are {', '.join(KINDS)} and n is at least 1; received {', '.join(map(repr, mix))}, n={n}"
+        )
     shares = np.array(list(mix.values()), float)
     kinds = np.random.default_rng((seed, 0)).choice(list(mix), size=n, p=shares / shares.sum())
-    clusters = Clusters.concat(event(str(kind), np.random.default_rng((seed, 1, i)), sensor) for i, kind in enumerate(kinds))
+    clusters = Clusters.concat(
+        event(str(kind), np.random.default_rng((seed, 1, i)), sensor) for i, kind in enumerate(kinds)
+    )
     return clusters.with_table(id=pd.Series([f"sim{seed}-{i:06d}" for i in range(n)]), source="simulation")
 
 

@@ -79,8 +79,11 @@ class Checkpoint(keras.callbacks.Callback):
         """Replace the state file by the present state."""
         stopper = None
         if self.stopper is not None:
-            stopper = {k: float(v) if k == "best" else int(v) for k in ("wait", "stopped_epoch", "best", "best_epoch")
-                       if (v := getattr(self.stopper, k, None)) is not None}
+            stopper = {
+                k: float(v) if k == "best" else int(v)
+                for k in ("wait", "stopped_epoch", "best", "best_epoch")
+                if (v := getattr(self.stopper, k, None)) is not None
+            }
         variables = self._variables(self.model)
         state = {
             "epochs": self.epochs_done,

@@ -41,7 +41,8 @@ def fit(
         validation: clusters watched for early stopping and the best epoch; None or empty: the training loss is watched.
         classes: class names in target order; None for models without targets.
         seed: seed of order and augmentation.
-        epochs: defaults to the model's config, as does `batch_size`.
+        epochs: defaults to the model's config.
+        batch_size: defaults to the model's config.
         callbacks: further callbacks.
         folder: where `history.csv`, `checkpoint.npz` and `model.weights.h5` (best epoch) are kept; a checkpoint that
             is already there is continued. On return the model carries the best weights.
@@ -51,11 +52,11 @@ def fit(
         The logged values by name, one an epoch of this call.
     """
     config = model.zoo_config
-    epochs = epochs or config.epochs
     batch_size = batch_size or config.batch_size
     examples = Examples(
         train, model.preprocess, classes=classes, batch_size=batch_size, seed=seed, augment=True, shuffle=True
     )
+    epochs = epochs or config.epochs or -(-config.steps // len(examples))
     compile_model(model, len(examples))
     watched = None
     if validation is not None and len(validation):

@@ -25,13 +25,19 @@ def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path
         InputError: the folder holds a run and neither flag is given, or it is a file.
     """
     if output is None:
-        taken = [int(p.name.rpartition("-")[2]) for p in Path("runs").glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()]
+        taken = [
+            int(p.name.rpartition("-")[2])
+            for p in Path("runs").glob(f"{name}-*")
+            if p.name.rpartition("-")[2].isdigit()
+        ]
         last = max(taken, default=0)
         output = Path("runs") / f"{name}-{last if resume and last else last + 1}"
     if output.exists() and not output.is_dir():
         raise InputError(f"--output {output} is a file; give a folder")
     if (output / "config.json").exists() and not resume and not force:
-        raise InputError(f"{output} already holds a run; continue it with --resume, replace it with --force, or choose another --output")
+        raise InputError(
+            f"{output} already holds a run; continue it with --resume, replace it with --force, or choose another --output"
+        )
     if force and not resume:
         clear(output)
     return output
@@ -39,7 +45,15 @@ def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path
 
 def clear(folder: Path) -> None:
     """Remove the files of an earlier run, and nothing else that lies in the folder."""
-    for name in ("config.json", "model.weights.h5", "history.csv", "metrics.json", "card.json", "checkpoint.npz", "baseline.parquet"):
+    for name in (
+        "config.json",
+        "model.weights.h5",
+        "history.csv",
+        "metrics.json",
+        "card.json",
+        "checkpoint.npz",
+        "baseline.parquet",
+    ):
         (folder / name).unlink(missing_ok=True)
     for plot in (folder / "plots").glob("*.png"):
         plot.unlink()
@@ -68,7 +82,9 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
         for key in ("model", "config", "dataset", "classes", "seed", "precision", "limit", "train_ids"):
             old, new = _comparable(before.get(key)), _comparable(config.get(key))
             if old != new:
-                raise InputError(f"{folder} was started with {key} {_short(old)}, now it is {_short(new)}; repeat the first command or choose another --output")
+                raise InputError(
+                    f"{folder} was started with {key} {_short(old)}, now it is {_short(new)}; repeat the first command or choose another --output"
+                )
     write_json(path, config)
     trim_history(folder)
 

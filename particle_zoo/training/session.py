@@ -158,7 +158,9 @@ def initialise(job: Job, source: str) -> None:
     other, _ = load_run(source)
     shapes = [tuple(w.shape) for w in job.model.weights]
     if [tuple(w.shape) for w in other.weights] != shapes:
-        raise InputError(f"the weights in {source} ({other.zoo_name}) do not fit {job.card.name} with these settings; give a run of the same settings")
+        raise InputError(
+            f"the weights in {source} ({other.zoo_name}) do not fit {job.card.name} with these settings; give a run of the same settings"
+        )
     job.model.set_weights(other.get_weights())
 
 

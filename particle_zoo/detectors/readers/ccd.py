@@ -80,16 +80,22 @@ def read_labelled(folder: str | Path) -> Clusters:
         raise InputError(f"{folder} is no folder; expected clusters.tar or clusters/, and labels/*.npy in it")
     archive = next((folder / name for name in ("clusters.tar", "clusters") if (folder / name).exists()), None)
     if archive is None:
-        raise InputError(f"{folder} holds neither clusters.tar nor clusters/; expected the layout of the public CCD set")
+        raise InputError(
+            f"{folder} holds neither clusters.tar nor clusters/; expected the layout of the public CCD set"
+        )
     clusters = read_folder(archive)
     labels = _read_labels(folder / "labels")
     numbers = [_number(i) for i in clusters.ids]
     without = [i for i, number in zip(clusters.ids, numbers, strict=True) if number not in labels]
     if without:
-        raise InputError(f"{len(without)} clusters of {archive} have no label (first: {without[0]}); add them to labels/*.npy or remove the files")
+        raise InputError(
+            f"{len(without)} clusters of {archive} have no label (first: {without[0]}); add them to labels/*.npy or remove the files"
+        )
     extra = sorted(set(labels) - set(numbers))
     if extra:
-        raise InputError(f"{len(extra)} labels in {folder / 'labels'} belong to no cluster (first: {extra[0]}); add the CSV files or remove the labels")
+        raise InputError(
+            f"{len(extra)} labels in {folder / 'labels'} belong to no cluster (first: {extra[0]}); add the CSV files or remove the labels"
+        )
     energy = _read_energies(folder / "cluster_meta.csv")
     return clusters.with_table(
         label=[CLASSES[labels[number]] for number in numbers],
@@ -129,7 +135,9 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 file = archive.extractfile(member)
                 content = file.read() if file else b""
                 if len(content) != member.size:
-                    raise InputError(f"{path} is truncated at byte {member.offset_data}, in {member.name}; copy it again")
+                    raise InputError(
+                        f"{path} is truncated at byte {member.offset_data}, in {member.name}; copy it again"
+                    )
                 yield Path(member.name).name, content
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
@@ -149,16 +157,24 @@ def _parse(content: bytes, name: str) -> tuple[np.ndarray, str]:
     width = lines[0].count(",")
     ragged = next((i for i, line in enumerate(lines) if line.count(",") != width), None)
     if ragged is not None:
-        raise InputError(f"{name}, line {ragged + 1}: {lines[ragged].count(',') + 1} values, the lines above have {width + 1}; expected a rectangular grid")
+        raise InputError(
+            f"{name}, line {ragged + 1}: {lines[ragged].count(',') + 1} values, the lines above have {width + 1}; expected a rectangular grid"
+        )
     if len(lines) > max(SENSOR) or width + 1 > max(SENSOR):
-        raise InputError(f"{name}: {len(lines)} x {width + 1} px is larger than the sensor ({SENSOR[0]} x {SENSOR[1]}); expected one cluster a file")
+        raise InputError(
+            f"{name}: {len(lines)} x {width + 1} px is larger than the sensor ({SENSOR[0]} x {SENSOR[1]}); expected one cluster a file"
+        )
     try:
         grid = np.loadtxt(io.StringIO("\n".join(lines)), delimiter=",", ndmin=2, comments=None)
     except ValueError as error:
         line = next(i for i, row in enumerate(lines) if not _numeric(row))
-        raise InputError(f"{name}, line {line + 1}: {lines[line][:40]!r} holds something that is no number; expected comma-separated numbers") from error
+        raise InputError(
+            f"{name}, line {line + 1}: {lines[line][:40]!r} holds something that is no number; expected comma-separated numbers"
+        ) from error
     if not np.isfinite(grid).all():
-        raise InputError(f"{name}, line {int(np.argwhere(~np.isfinite(grid))[0][0]) + 1}: not a finite number; replace it")
+        raise InputError(
+            f"{name}, line {int(np.argwhere(~np.isfinite(grid))[0][0]) + 1}: not a finite number; replace it"
+        )
     mask = bool(np.isin(grid, (0, 1)).all())
     row, col = np.nonzero(grid > (0 if mask else grid.min()))
     if not row.size:
@@ -188,7 +204,9 @@ def _read_labels(folder: Path) -> dict[int, int]:
             raise InputError(f"{file}: expected two rows, ids and classes; received shape {array.shape}, {array.dtype}")
         for number, code in array.T.astype(np.int64).tolist():
             if not 0 <= code < len(CLASSES):
-                raise InputError(f"{file}: class {code} of id {number} is none of 0..{len(CLASSES) - 1}; correct the label")
+                raise InputError(
+                    f"{file}: class {code} of id {number} is none of 0..{len(CLASSES) - 1}; correct the label"
+                )
             if labels.setdefault(number, code) != code:
                 raise InputError(f"{file}: id {number} has the classes {labels[number]} and {code}; keep one")
     return labels
@@ -203,6 +221,8 @@ def _read_energies(path: Path) -> dict[int, float]:
         number = table["cluster"].astype(str).str.partition("_")[0].astype(np.int64)
         energy = table["E"].astype(float)
     except (ValueError, KeyError, UnicodeDecodeError, OverflowError) as error:
-        raise InputError(f"{path} cannot be read ({str(error)[:80]}); expected a CSV with the columns cluster and E") from error
+        raise InputError(
+            f"{path} cannot be read ({str(error)[:80]}); expected a CSV with the columns cluster and E"
+        ) from error
     known = energy > 0
     return dict(zip(number[known].tolist(), energy[known].tolist(), strict=True))

@@ -57,8 +57,21 @@ def iter_frames(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                     del hdu.data
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, Warning, VerifyError, EOFError, MemoryError) as error:
-        raise InputError(f"{path} is a damaged FITS file ({str(error)[:120] or type(error).__name__}); copy it again") from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        Warning,
+        VerifyError,
+        EOFError,
+        MemoryError,
+    ) as error:
+        raise InputError(
+            f"{path} is a damaged FITS file ({str(error)[:120] or type(error).__name__}); copy it again"
+        ) from error
     if not found:
         raise InputError(f"{path} holds no two-dimensional image; expected a CCD frame")
 
