@@ -82,7 +82,9 @@ def _clusters(source: Any, config: str, builder: Any, split: str) -> Clusters:
         # One reader, one order: the prepared and the direct path give the same clusters.
         options = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
         dataset = builder.as_dataset(split=split, read_config=options, shuffle_files=False).ragged_batch(BATCH)
-        hits, sizes, table = [], [], {}
+        hits: list[np.ndarray] = []
+        sizes: list[np.ndarray] = []
+        table: dict[str, list[Any]] = {}
         for batch in dataset.prefetch(tf.data.AUTOTUNE):
             hits.append(batch["hits"].flat_values.numpy().reshape(-1, 3))
             sizes.append(batch["hits"].row_lengths().numpy())

@@ -53,6 +53,9 @@ class ZooModel(keras.Model):
 
     config_class: ClassVar[type[ZooConfig]] = ZooConfig
     uses_metadata: ClassVar[bool] = False
+    zoo_config: ZooConfig
+    zoo_name: str
+    preprocessor: CCDPreprocessor
 
     def _identify(self, config: ZooConfig, zoo_name: str) -> None:
         self.zoo_config = config

@@ -88,6 +88,7 @@ class CNN(Classifier):
     """
 
     config_class: ClassVar[type[ZooConfig]] = CNNConfig
+    zoo_config: CNNConfig
 
     def __init__(self, config: CNNConfig, zoo_name: str = "cnn", **kwargs: Any) -> None:
         # === Layers ===

@@ -84,6 +84,7 @@ class CNNMeta(Classifier):
     """
 
     config_class: ClassVar[type[ZooConfig]] = CNNMetaConfig
+    zoo_config: CNNMetaConfig
     uses_metadata: ClassVar[bool] = True
 
     def __init__(self, config: CNNMetaConfig, zoo_name: str = "cnn_meta", **kwargs: Any) -> None:

@@ -75,6 +75,7 @@ class VAE(ZooModel):
     """
 
     config_class: ClassVar[type[ZooConfig]] = VAEConfig
+    zoo_config: VAEConfig
     uses_metadata: ClassVar[bool] = True
 
     def __init__(self, config: VAEConfig, zoo_name: str = "vae", **kwargs: Any) -> None:

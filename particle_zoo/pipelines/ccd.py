@@ -94,7 +94,8 @@ class CCDPreprocessor:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CCDPreprocessor:
         """The inverse of `to_dict`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
 
 def _log_metadata(clusters: Clusters) -> np.ndarray:

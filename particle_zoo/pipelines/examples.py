@@ -106,8 +106,8 @@ def transformed(inputs: Any, symmetry: np.ndarray, preprocess: Preprocess) -> An
     if not isinstance(inputs, dict):
         return dihedral(inputs, symmetry)
     # `preprocess` is a bound method of the model or the preprocessor itself.
-    owner = getattr(preprocess, "__self__", preprocess)
-    preprocessor = getattr(owner, "preprocessor", owner)
+    owner: Any = getattr(preprocess, "__self__", preprocess)
+    preprocessor: Any = getattr(owner, "preprocessor", owner)
     meta = inputs["meta"].copy()
     swap = transposes(symmetry)
     mean, std = (np.asarray(v, np.float32)[:2] for v in (preprocessor.meta_mean, preprocessor.meta_std))

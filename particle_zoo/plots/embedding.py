@@ -27,7 +27,7 @@ def overview(rows: pd.DataFrame, clusters: Clusters, path: Path) -> None:
 
     groups = sorted(rows["kmeans"].unique())
     canvas = Figure(figsize=(16, 4 + 1.3 * EXAMPLES), layout="constrained")
-    upper, lower = canvas.subfigures(2, 1, height_ratios=(4, 1.3 * EXAMPLES))
+    (upper,), (lower,) = np.asarray(canvas.subfigures(2, 1, height_ratios=(4, 1.3 * EXAMPLES), squeeze=False))
     by_label, by_direction, by_energy, by_group = upper.subplots(1, 4, sharex=True, sharey=True)
     for label, part in rows.groupby("label"):
         by_label.scatter(part["umap_x"], part["umap_y"], s=6, label=label or "unlabelled")

@@ -150,10 +150,11 @@ def other(rng: Rng, sensor: Sensor = CCD) -> Deposits:
     if kind == 1:
         y = CANVAS / 2 + np.arange(n, dtype=float)
         return np.full(n, CANVAS / 2), y, np.full(n, 5.0), rng.uniform(0.5, 3, n)
-    angle, length = rng.uniform(0, np.pi), rng.uniform(2, 6)
+    direction, length = rng.uniform(0, np.pi), rng.uniform(2, 6)
     along = np.linspace(-0.5, 0.5, n) * length
     depth = np.full(n, rng.uniform(0.3, 1) * sensor.thickness_um)
-    return CANVAS / 2 + along * np.cos(angle), CANVAS / 2 + along * np.sin(angle), depth, rng.uniform(0.5, 4, n)
+    x, y = CANVAS / 2 + along * np.cos(direction), CANVAS / 2 + along * np.sin(direction)
+    return x, y, depth, rng.uniform(0.5, 4, n)
 
 
 KINDS: dict[str, Callable[[Rng, Sensor], Deposits]] = {

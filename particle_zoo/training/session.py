@@ -112,7 +112,7 @@ def prepare(
     dataset = dataset or card.default_dataset
     settings = registry.config_class(card.name).from_settings(overrides)
     chosen = parse_classes(classes, dataset) if is_classifier(card) or classes else None
-    source = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
+    source: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
     train = data.load(dataset, split or "train", limit=limit, **source)
     if split == "all":
         validation = train[[]]

@@ -132,8 +132,8 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(path) as archive:
             members = [m for m in archive.getmembers() if m.isfile() and _is_id(m.name)]
             for member in sorted(members, key=lambda m: Path(m.name).name):
-                file = archive.extractfile(member)
-                content = file.read() if file else b""
+                stream = archive.extractfile(member)
+                content = stream.read() if stream else b""
                 if len(content) != member.size:
                     raise InputError(
                         f"{path} is truncated at byte {member.offset_data}, in {member.name}; copy it again"

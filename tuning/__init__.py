@@ -1,0 +1,1 @@
+"""Hyperparameter search; `python -m tuning.search NAME`."""
