@@ -67,7 +67,7 @@ def cluster(
     flat = labels.ravel()
     position = np.flatnonzero(flat)
     label = flat[position]
-    sizes = np.bincount(label)
+    sizes = np.bincount(label, minlength=1)
     keep = sizes >= min_size
     keep[0] = False
     position, label = position[keep[label]], label[keep[label]]

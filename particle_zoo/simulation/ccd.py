@@ -49,7 +49,7 @@ class Sensor:
     fano: float = 0.13
     noise_e: float = 2.0
     gain_adu_per_kev: float = 2500.0
-    pedestal_adu: float = 3900.0
+    pedestal_adu: float = 3850.0
     threshold_adu: float = 4000.0
     min_size: int = 5
 
@@ -74,6 +74,9 @@ KEV_PER_UM = 0.39
 
 STEP_UM = 5.0
 
+LONGEST = 70
+"""Longest muon, px; with it the median size is that of the labelled muons, whose selection is not known."""
+
 
 def xray(rng: Rng, sensor: Sensor = CCD) -> Deposits:
     """One point deposit of 5-25 keV at any depth: a round spot."""
@@ -86,7 +89,7 @@ def muon(rng: Rng, sensor: Sensor = CCD) -> Deposits:
     while True:
         cosine = rng.uniform() ** 0.25
         length = sensor.thickness_um * np.tan(np.arccos(cosine)) / sensor.pixel_um
-        if 6 < length < 0.5 * CANVAS:
+        if 6 < length < LONGEST:
             break
     path = sensor.thickness_um / cosine
     steps = int(path / STEP_UM)
@@ -101,7 +104,7 @@ def electron(rng: Rng, sensor: Sensor = CCD) -> Deposits:
     """A worm: a random walk whose scattering and loss grow towards its end."""
     energy = np.exp(rng.uniform(np.log(400), np.log(2400)))
     remaining, depth = energy, rng.uniform(0, sensor.thickness_um)
-    azimuth, dip = rng.uniform(0, 2 * np.pi), np.arcsin(rng.uniform(-1, 1))
+    azimuth, dip = rng.uniform(0, 2 * np.pi), np.arcsin(rng.uniform(-0.5, 0.5))
     x = y = CANVAS / 2
     points = []
     while remaining > 0 and 0 <= depth <= sensor.thickness_um and 8 < x < CANVAS - 8 and 8 < y < CANVAS - 8:

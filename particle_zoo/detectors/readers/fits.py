@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.clustering import cluster
 from particle_zoo.errors import InputError
@@ -47,7 +48,8 @@ def iter_frames(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             # Pixel scaling (BZERO of unsigned 16-bit cameras) needs a writable copy: no memory mapping.
-            with fits.open(path, memmap=False, lazy_load_hdus=True) as file:
+            # Astropy leaves a file it cannot understand open; this one closes with the block.
+            with path.open("rb") as stream, fits.open(stream, memmap=False, lazy_load_hdus=True) as file:
                 for number, hdu in enumerate(file):
                     if not getattr(hdu, "is_image", False) or hdu.header.get("NAXIS", 0) != 2:
                         continue
@@ -70,7 +72,7 @@ def iter_frames(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         MemoryError,
     ) as error:
         raise InputError(
-            f"{path} is a damaged FITS file ({str(error)[:120] or type(error).__name__}); copy it again"
+            f"{path} is a damaged FITS file ({sentence(str(error))[:120] or type(error).__name__}); copy it again"
         ) from error
     if not found:
         raise InputError(f"{path} holds no two-dimensional image; expected a CCD frame")

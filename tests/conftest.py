@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+with warnings.catch_warnings():
+    # Third parties warn while they are imported; only what our own calls cause is an error.
+    warnings.simplefilter("ignore")
+    import keras
+    import tensorflow_datasets  # noqa: F401
+
+from particle_zoo.clusters import Clusters  # noqa: E402
+from particle_zoo.simulation import ccd  # noqa: E402
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of the real files, named by PARTICLE_ZOO_REAL_DATA."""
+    folder = Path(os.environ.get("PARTICLE_ZOO_REAL_DATA", ""))
+    if not os.environ.get("PARTICLE_ZOO_REAL_DATA") or not (folder / "ccd").is_dir():
+        pytest.skip("PARTICLE_ZOO_REAL_DATA does not name the folder of the real files")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Clusters:
+    """120 labelled clusters in ADU."""
+    return ccd.generate(120, seed=3)
+
+
+@pytest.fixture(scope="session")
+def three_classes(simulated: Clusters) -> Clusters:
+    """The clusters of the seed's three classes."""
+    return simulated[np.isin(simulated.labels, ["xray", "electron", "muon"])]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTICLE_ZOO_HOME", str(tmp_path / "zoo-home"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """A small folder in the public labelled layout: 60 simulated masks with stray files beside them."""
+    return write_layout(tmp_path / "layout", n=60, seed=5)
+
+
+def write_layout(folder: Path, n: int, seed: int) -> Path:
+    clusters = ccd.generate(n, seed)
+    (folder / "clusters" / ".ipynb_checkpoints").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "clusters" / ".ipynb_checkpoints" / "000001-checkpoint.csv").write_text("stray")
+    (folder / "clusters" / "notes.csv").write_text("stray")
+    codes = {"other": 0, "xray": 1, "electron": 2, "muon": 3, "several": 4}
+    numbers = np.arange(n) * 7 + 61
+    images = clusters.images(384, "mask")
+    for number, image in zip(numbers, images, strict=True):
+        rows, cols = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        box = np.pad(image[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1], 1)
+        text = "\n".join(",".join(str(int(v)) for v in row) for row in box)
+        (folder / "clusters" / f"{number:06d}.csv").write_text(text + "\n")
+    np.save(folder / "labels" / "categories_a.npy", np.array([numbers, [codes[label] for label in clusters.labels]]))
+    rows_text = "\n".join(f"{i},{number:06d}_A,9,9,{1000.0 * i},{i}" for i, number in enumerate(numbers[:-4]))
+    (folder / "cluster_meta.csv").write_text(",cluster,y,x,E,size\n" + rows_text + "\n")
+    return folder

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits as astropy_fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from particle_zoo import Clusters, InputError, read
+
+GRID = "0,0,0\n0,1,1\n0,0,1\n0,0,0\n"
+
+
+@pytest.fixture
+def frame_file(tmp_path: Path) -> Path:
+    frame = np.full((40, 25), 3900, np.uint16)
+    frame[10:13, 4:6] = 5000
+    path = tmp_path / "frame.fits"
+    astropy_fits.PrimaryHDU(frame).writeto(path)
+    return path
+
+
+def test_golden_mask(tmp_path: Path) -> None:
+    path = tmp_path / "001178.csv"
+    path.write_text(GRID)
+    cluster = read(path)
+    assert cluster.unit == "mask"
+    assert cluster.ids.tolist() == ["001178"]
+    assert cluster.hits.tolist() == [[1, 1, 1], [1, 2, 1], [2, 2, 1]]
+
+
+def test_golden_energies_on_the_seeds_background(tmp_path: Path) -> None:
+    path = tmp_path / "5.csv"
+    path.write_text("4000,4100.5\n4000,7000\n")
+    cluster = read(path)
+    assert cluster.unit == "ADU"
+    assert cluster.hits.tolist() == [[0, 1, 4100.5], [1, 1, 7000]]
+
+
+def test_golden_frame(frame_file: Path) -> None:
+    found = read(frame_file)
+    assert found.hits[:, :2].astype(int).tolist() == [[10, 4], [10, 5], [11, 4], [11, 5], [12, 4], [12, 5]]
+    assert found.table["energy_sum"].tolist() == [30000]
+    assert len(read(frame_file, min_size=7)) == 0
+
+
+def test_labelled_layout_skips_strays_and_leaves_unknown_energies_open(layout: Path) -> None:
+    clusters = read(layout)
+    assert len(clusters) == 60
+    assert set(clusters.labels) <= {"other", "xray", "electron", "muon", "several"}
+    # Four are missing from cluster_meta.csv and one has E = 0, which is no energy either.
+    assert clusters.table["energy_sum"].isna().sum() == 5
+
+
+def test_tar_and_folder_are_the_same(layout: Path) -> None:
+    folder = read(layout)
+    with tarfile.open(layout / "clusters.tar", "w") as archive:
+        archive.add(layout / "clusters", arcname="clusters")
+    shutil.rmtree(layout / "clusters")
+    archived = read(layout)
+    np.testing.assert_array_equal(archived.hits, folder.hits)
+    assert archived.table.equals(folder.table)
+
+
+@pytest.mark.real_data
+def test_real_labels(real_data: Path) -> None:
+    clusters = read(real_data / "ccd")
+    names, counts = np.unique(clusters.labels, return_counts=True)
+    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == {
+        "electron": 35, "muon": 117, "other": 28, "several": 53, "xray": 123,
+    }  # fmt: skip
+    # 13 ids are absent from cluster_meta.csv, 3 more have E = 0.
+    assert clusters.table["energy_sum"].isna().sum() == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,1\n0,a\n", "line 2"),
+        ("0,1\n0,1,1\n", "line 2: 3 values"),
+        ("", "empty"),
+        ("0,0\n0,0\n", "no pixel"),
+        ("0,nan\n1,1\n", "line 1: not a finite"),
+        (",".join("1" * 5000), "larger than the sensor"),
+    ],
+)
+def test_bad_cluster_csv(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "12.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read(path)
+    assert "12.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_layouts(layout: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no cluster CSV"):
+        read(tmp_path / "empty")
+    extra = layout / "labels" / "extra.npy"
+    np.save(extra, np.array([[999_999], [1]]))
+    with pytest.raises(InputError, match="belong to no cluster"):
+        read(layout)
+    extra.unlink()
+    (layout / "clusters" / "888888.csv").write_text(GRID)
+    with pytest.raises(InputError, match="have no label"):
+        read(layout)
+    np.save(extra, np.array([[888_888], [9]]))
+    with pytest.raises(InputError, match="class 9"):
+        read(layout)
+
+
+def test_truncated_and_nan_fits(frame_file: Path, tmp_path: Path) -> None:
+    content = frame_file.read_bytes()
+    cut = tmp_path / "cut.fits"
+    cut.write_bytes(content[:3500])
+    with pytest.raises(InputError, match=r"cut\.fits"):
+        read(cut)
+    frame = np.full((6, 4), 1.0, np.float32)
+    frame[2, 3] = np.nan
+    astropy_fits.PrimaryHDU(frame).writeto(tmp_path / "nan.fits")
+    with pytest.raises(InputError, match="row 2, col 3"):
+        read(tmp_path / "nan.fits")
+
+
+def broken(content: bytes, cut: int, flips: list[tuple[int, int]]) -> bytes:
+    damaged = bytearray(content[: cut % (len(content) + 1)])
+    for position, bit in flips:
+        if damaged:
+            damaged[position % len(damaged)] ^= 1 << bit
+    return bytes(damaged)
+
+
+damage = {"cut": st.integers(0, 10**6), "flips": st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), max_size=6)}
+fuzzed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def reads_or_refuses(path: Path) -> None:
+    """A damaged file gives clusters or one sentence, and nothing else."""
+    try:
+        assert isinstance(read(path), Clusters)
+    except InputError as error:
+        assert "\n" not in str(error).strip()
+
+
+@given(**damage)
+@fuzzed
+def test_fuzzed_csv(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
+    path = tmp_path / "7.csv"
+    path.write_bytes(broken(GRID.encode(), cut, flips))
+    reads_or_refuses(path)
+
+
+@given(**damage)
+@fuzzed
+def test_fuzzed_fits(frame_file: Path, cut: int, flips: list[tuple[int, int]]) -> None:
+    path = frame_file.with_name("fuzz.fits")
+    path.write_bytes(broken(frame_file.read_bytes(), cut, flips))
+    reads_or_refuses(path)
+
+
+@given(**damage)
+@fuzzed
+def test_fuzzed_tar(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in ("1.csv", "2.csv"):
+            member = tarfile.TarInfo(name)
+            member.size = len(GRID)
+            archive.addfile(member, io.BytesIO(GRID.encode()))
+    path = tmp_path / "clusters.tar"
+    path.write_bytes(broken(buffer.getvalue(), cut, flips))
+    reads_or_refuses(path)
+
+
+@given(**damage)
+@fuzzed
+def test_fuzzed_labels(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
+    folder = tmp_path / "fuzz"
+    (folder / "clusters").mkdir(parents=True, exist_ok=True)
+    (folder / "labels").mkdir(exist_ok=True)
+    (folder / "clusters" / "1.csv").write_text(GRID)
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([[1], [2]]))
+    (folder / "labels" / "a.npy").write_bytes(broken(buffer.getvalue(), cut, flips))
+    reads_or_refuses(folder)
