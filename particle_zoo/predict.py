@@ -75,11 +75,11 @@ def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
     import pandas as pd
 
     from particle_zoo.evaluation import classifier, latent
+    from particle_zoo.pipelines.rasterise import bounding_boxes
 
-    rows = pd.concat(
-        [clusters.table[[c for c in ("id", "source", "row0", "col0") if c in clusters.table]], clusters.features()],
-        axis=1,
-    )
+    row0, col0, _, _ = bounding_boxes(clusters)
+    place = {"id": clusters.ids, "source": clusters.table["source"].astype(str), "row0": row0, "col0": col0}
+    rows = pd.concat([pd.DataFrame(place), clusters.features()], axis=1)
     if config["classes"] and hasattr(model.zoo_config, "test_time_average"):
         probability = classifier.probabilities(model, clusters)
         rows["predicted"] = [config["classes"][i] for i in probability.argmax(1)]

@@ -15,8 +15,8 @@ with warnings.catch_warnings():
     import keras
     import tensorflow_datasets  # noqa: F401
 
-from particle_zoo.clusters import Clusters  # noqa: E402
-from particle_zoo.simulation import ccd  # noqa: E402
+from particle_zoo.clusters import Clusters
+from particle_zoo.simulation import ccd
 
 
 @pytest.fixture
@@ -71,3 +71,19 @@ def write_layout(folder: Path, n: int, seed: int) -> Path:
     rows_text = "\n".join(f"{i},{number:06d}_A,9,9,{1000.0 * i},{i}" for i, number in enumerate(numbers[:-4]))
     (folder / "cluster_meta.csv").write_text(",cluster,y,x,E,size\n" + rows_text + "\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of `tiny_cnn`, trained by the command on a simulated folder in the labelled layout."""
+    from click.testing import CliRunner
+
+    from particle_zoo.train import train
+
+    root = tmp_path_factory.mktemp("trained")
+    source = write_layout(root / "layout", n=100, seed=11)
+    arguments = ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled", "--manual-dir", str(source)]
+    arguments += ["--data-dir", str(root / "data"), "--output", str(root / "run"), "--epochs", "6"]
+    result = CliRunner().invoke(train, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return root / "run"

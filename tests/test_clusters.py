@@ -79,7 +79,12 @@ def test_hits_are_immutable_and_times_keep_double_precision() -> None:
 def test_contradictions_are_refused(change: dict[str, object], message: str) -> None:
     import pandas as pd
 
-    parts = {"hits": np.ones((2, 3)), "columns": ("row", "col", "energy"), "offsets": [0, 1, 2], "table": pd.DataFrame(index=range(2))}
+    parts = {
+        "hits": np.ones((2, 3)),
+        "columns": ("row", "col", "energy"),
+        "offsets": [0, 1, 2],
+        "table": pd.DataFrame(index=range(2)),
+    }
     with pytest.raises(InputError, match=message):
         Clusters(**{**parts, **change})  # type: ignore[arg-type]
 

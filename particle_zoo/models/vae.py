@@ -245,6 +245,7 @@ class TinyVAEConfig(VAEConfig):
     kernel_sizes: tuple[int, int] = (5, 3)
     image_units: int = pydantic.Field(16, ge=1)
     latent: int = pydantic.Field(4, ge=1)
+    learning_rate: float = pydantic.Field(5e-3, gt=0)
     steps: int = pydantic.Field(150, ge=1)
 
 

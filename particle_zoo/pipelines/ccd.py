@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from particle_zoo.clusters import Clusters
+from particle_zoo.clusters import MASK_UNIT, Clusters
 from particle_zoo.detectors.morphology import METADATA, features
+from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import rasterise
 
 BRIGHT = 0.99
@@ -42,7 +43,12 @@ class CCDPreprocessor:
         """A copy with the statistics of these clusters, and of no others.
 
         Unknown energy sums are left out; where all are unknown the column stays at 0.
+
+        Raises:
+            InputError: energies asked of clusters that are masks.
         """
+        if self.input == "energy" and clusters.unit == MASK_UNIT:
+            raise InputError("these clusters are masks without pixel energies; use the mask (--set input=mask)")
         logs = _log_metadata(clusters)
         known = np.isfinite(logs)
         count = np.maximum(known.sum(0), 1)

@@ -32,7 +32,7 @@ def reliability(truth: np.ndarray, probability: np.ndarray, classes: Sequence[st
     """
     from sklearn.calibration import calibration_curve
 
-    with figure(path, 2, 1, figsize=(5, 6), gridspec_kw={"height_ratios": (3, 1)}) as (_, axes):
+    with figure(path, 2, 1, figsize=(5, 6), heights=(3, 1)) as (_, axes):
         upper, lower = axes[:, 0]
         upper.plot([0, 1], [0, 1], color="grey", linestyle=":")
         for i, name in enumerate(classes):

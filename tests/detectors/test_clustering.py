@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 from particle_zoo import InputError
 from particle_zoo.detectors.clustering import breadth_first, cluster
 
-small_frames = arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 9)), elements=st.sampled_from([0, 4000, 5000]))
+small_frames = arrays(
+    np.float32, st.tuples(st.integers(1, 12), st.integers(1, 9)), elements=st.sampled_from([0, 4000, 5000])
+)
 
 
 @given(small_frames, st.integers(1, 6))

@@ -66,12 +66,16 @@ def test_statistics_come_from_the_training_clusters_alone(simulated: Clusters) -
     np.testing.assert_allclose(inputs["meta"].std(0), 1, atol=1e-5)
     assert inputs["image"].min() == 0
     assert inputs["image"].max() == 1
-    assert ((inputs["image"][..., 0] > 0).sum((1, 2)) == simulated[:60].sizes)[simulated[:60].features()["long_side"] <= 64].all()
+    assert ((inputs["image"][..., 0] > 0).sum((1, 2)) == simulated[:60].sizes)[
+        simulated[:60].features()["long_side"] <= 64
+    ].all()
     assert CCDPreprocessor.from_dict(fitted.to_dict()) == fitted
 
 
 def test_unknown_energy_sums_become_the_mean() -> None:
-    masks = Clusters.from_list([[[0, 0, 1]], [[0, 0, 1], [0, 1, 1]], [[0, 0, 1]]], unit="mask", energy_sum=[10.0, 1000.0, np.nan])
+    masks = Clusters.from_list(
+        [[[0, 0, 1]], [[0, 0, 1], [0, 1, 1]], [[0, 0, 1]]], unit="mask", energy_sum=[10.0, 1000.0, np.nan]
+    )
     meta = CCDPreprocessor(with_meta=True).fit(masks)(masks)["meta"]
     assert np.isfinite(meta).all()
     assert meta[2, 3] == 0

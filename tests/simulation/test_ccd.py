@@ -40,7 +40,9 @@ def test_seeded_and_energy_conserving() -> None:
     assert 0.85 < ratio.median() < 1.0
 
 
-@pytest.mark.parametrize("options", [{"particle": "quark"}, {"particle": "xray", "energy_mev": 1.0}, {"particle": "xray", "n": 0}])
+@pytest.mark.parametrize(
+    "options", [{"particle": "quark"}, {"particle": "xray", "energy_mev": 1.0}, {"particle": "xray", "n": 0}]
+)
 def test_impossible_requests(options: dict[str, object]) -> None:
     with pytest.raises(InputError):
         simulate("ccd", **{"n": 1, "seed": 0, **options})  # type: ignore[arg-type]

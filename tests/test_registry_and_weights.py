@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import particle_zoo
+from particle_zoo import InputError, UnknownModelError, WeightsNotFoundError
+
+
+def test_importing_is_fast_and_loads_no_framework() -> None:
+    code = (
+        "import sys, time; t = time.perf_counter(); import particle_zoo; t = time.perf_counter() - t;"
+        "assert not {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules), sorted(sys.modules);"
+        "assert t < 0.5, t; assert 'load' in dir(particle_zoo)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_array_path_needs_no_tensorflow() -> None:
+    code = (
+        "import sys; sys.modules['tensorflow'] = None; sys.modules['tensorflow_datasets'] = None; sys.modules['keras'] = None\n"
+        "from particle_zoo.simulation import ccd\nfrom particle_zoo.pipelines.ccd import CCDPreprocessor\n"
+        "from particle_zoo import data\n"
+        "c = ccd.generate(3, 0); print(CCDPreprocessor().fit(c)(c).shape)"
+    )
+    assert (
+        "(3, 64, 64, 1)"
+        in subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    )
+
+
+def test_list_and_filter() -> None:
+    assert particle_zoo.list_models("*vae*") == ["tiny_vae", "vae", "vae_generative"]
+    assert "cnn" in particle_zoo.list_models(task="classifier")
+    assert particle_zoo.list_models(detector="submarine") == []
+
+
+def test_unknown_name_suggests_the_closest() -> None:
+    with pytest.raises(UnknownModelError, match=r"did you mean .*vae_generative.*list_models"):
+        particle_zoo.create("vae_generativ")
+    with pytest.raises(UnknownModelError, match=r"unknown model 'zzzz'; particle_zoo\.list_models"):
+        particle_zoo.info("zzzz")
+
+
+def test_missing_weights_name_file_places_and_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTICLE_ZOO_PATH", str(tmp_path / "shared"))
+    with pytest.raises(WeightsNotFoundError) as error:
+        particle_zoo.load("vae")
+    message = str(error.value)
+    assert "model.weights.h5" in message
+    assert str(tmp_path / "shared" / "vae") in message
+    assert str(tmp_path / "zoo-home" / "vae") in message
+    assert "python -m particle_zoo.train vae --publish" in message
+
+
+def test_untrained_on_request() -> None:
+    assert particle_zoo.load("tiny_cnn", weights=False, classes=4).output.shape == (None, 4)
+
+
+def test_weights_that_cannot_be_used(trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    with pytest.raises(InputError, match="holds a tiny_cnn, not a cnn"):
+        particle_zoo.load("cnn", weights=trained)
+    with pytest.raises(InputError, match="own settings"):
+        particle_zoo.load("tiny_cnn", weights=trained, classes=4)
+    damaged = shutil.copytree(trained, tmp_path / "damaged")
+    content = bytearray((damaged / "model.weights.h5").read_bytes())
+    content[len(content) // 2] ^= 255
+    (damaged / "model.weights.h5").write_bytes(bytes(content))
+    with pytest.raises(InputError, match="sha256"):
+        particle_zoo.load("tiny_cnn", weights=damaged)
+    # Without the card's digest the file itself must give it away.
+    (damaged / "card.json").unlink()
+    (damaged / "model.weights.h5").write_bytes(bytes(content[:1000]))
+    with pytest.raises(InputError, match="damaged or belongs to another model"):
+        particle_zoo.load("tiny_cnn", weights=damaged)
+    config = json.loads((damaged / "config.json").read_text())
+    del config["preprocessing"]
+    (damaged / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="lacks preprocessing"):
+        particle_zoo.load("tiny_cnn", weights=damaged)

@@ -1,0 +1,334 @@
+"""The commands as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from click.testing import CliRunner
+
+import particle_zoo
+from particle_zoo.embed import embed
+from particle_zoo.errors import ParticleZooError
+from particle_zoo.evaluate import evaluate
+from particle_zoo.predict import predict
+from particle_zoo.train import train
+
+TINY = ["--limit", "24", "--batch-size", "8"]
+
+
+def invoke(command: click.Command, *arguments: Any) -> str:
+    result = CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def labelled(layout: Path) -> list[Any]:
+    return ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", layout, "--data-dir", layout.parent / "data"]
+
+
+def shell(*arguments: Any, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(*arguments: Any, cwd: Path) -> str:
+    process = shell(*arguments, cwd=cwd)
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    return output
+
+
+def test_train_writes_the_whole_run_folder(trained: Path) -> None:
+    names = {p.name for p in trained.iterdir()}
+    assert {
+        "config.json",
+        "model.weights.h5",
+        "history.csv",
+        "metrics.json",
+        "card.json",
+        "plots",
+        "baseline.parquet",
+    } <= names
+    history = pd.read_csv(trained / "history.csv")
+    assert history.columns[0] == "epoch"
+    assert history["epoch"].tolist() == list(range(6))
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    assert (trained / "plots" / "history.png").stat().st_size > 5000
+    assert json.loads((trained / "config.json").read_text())["classes"] == ["xray", "electron", "muon"]
+    assert not [p for p in trained.rglob("*") if ".tmp" in p.name]
+
+
+def test_evaluate_beside_its_baselines(trained: Path, layout: Path, tmp_path: Path) -> None:
+    output = invoke(
+        evaluate, trained, *labelled(layout), "--split", "all", "--json", tmp_path / "m.json", "--output", tmp_path
+    )
+    found = json.loads((tmp_path / "m.json").read_text())
+    matrix = np.array(found["confusion_matrix"])
+    assert matrix.sum() == found["n"]
+    assert found["accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum())
+    recalls = matrix.diagonal() / matrix.sum(1)
+    assert found["balanced_accuracy"] == pytest.approx(recalls.mean())
+    assert set(found["baselines"]) == {"random forest", "majority class"}
+    assert found["baselines"]["random forest"]["accuracy"] > found["baselines"]["majority class"]["accuracy"]
+    assert "of the" in output
+    assert (tmp_path / "reliability.png").exists()
+
+
+def test_the_forest_knows_its_own_training_clusters(trained: Path) -> None:
+    source = trained.parent / "layout"
+    output = invoke(
+        evaluate,
+        trained,
+        "--dataset",
+        "ccd_clusters/damic_labelled",
+        "--manual-dir",
+        source,
+        "--data-dir",
+        trained.parent / "data",
+        "--split",
+        "train",
+    )
+    n = len(pd.read_parquet(trained / "baseline.parquet"))
+    assert f"{n} of the {n} evaluated ids were trained on" in output
+
+
+def test_vae_from_training_to_map(layout: Path, tmp_path: Path) -> None:
+    run = tmp_path / "v"
+    invoke(train, "tiny_vae", *labelled(layout), "--output", run)
+    history = pd.read_csv(run / "history.csv")
+    assert {"bce", "kl", "val_bce", "val_kl"} <= set(history)
+    assert history["val_bce"].min() < 0.8 * history["val_bce"].iloc[0]
+    invoke(evaluate, run, *labelled(layout), "--split", "all", "--json", tmp_path / "m.json")
+    found = json.loads((tmp_path / "m.json").read_text())
+    assert set(found["representations"]) == {"latent mean", "latent mean, metadata zeroed", "metadata alone", "pixels"}
+    assert found["loss"] == pytest.approx(found["bce"] + found["kl"], rel=1e-3)
+    invoke(embed, run, *labelled(layout), "--groups", 3, "--output", tmp_path / "e", "--json", tmp_path / "e.json")
+    rows = pd.read_parquet(tmp_path / "e" / "latent.parquet")
+    assert len(rows) == 60
+    assert {"id", "umap_x", "umap_y", "kmeans", "dbscan", "direction", "z0", "z3"} <= set(rows)
+    assert sum(g["n"] for g in json.loads((tmp_path / "e.json").read_text())["groups"]) == 60
+    assert (tmp_path / "e" / "embedding.png").stat().st_size > 20_000
+
+
+def test_predict_on_csv_folder_and_frame(trained: Path, layout: Path, tmp_path: Path) -> None:
+    frame = np.full((90, 70), 3900, np.uint16)
+    frame[20:25, 30:35] = 6000
+    frame[60, 5:60] = 6000
+    fits.PrimaryHDU(frame).writeto(tmp_path / "f.fits")
+    one = next((layout / "clusters").glob("0*.csv"))
+    invoke(predict, trained, one, layout / "clusters", tmp_path / "f.fits", "--output", tmp_path / "p.csv")
+    rows = pd.read_csv(tmp_path / "p.csv", dtype={"id": str})
+    assert len(rows) == 1 + 60 + 2
+    assert rows["id"].iloc[0] == one.stem
+    np.testing.assert_allclose(rows[["p_xray", "p_electron", "p_muon"]].sum(axis=1), 1, atol=1e-5)
+    assert rows.loc[rows["source"] == "f.fits", "size"].tolist() == [25, 55]
+    invoke(predict, trained, one, "--output", tmp_path / "p.parquet")
+    assert len(pd.read_parquet(tmp_path / "p.parquet")) == 1
+
+
+def test_publish_then_load_by_name(layout: Path, tmp_path: Path) -> None:
+    invoke(train, "tiny_cnn", *labelled(layout), "--output", tmp_path / "r", "--epochs", 1, *TINY, "--publish")
+    model = particle_zoo.load("tiny_cnn")
+    clusters = particle_zoo.read(layout)
+    assert model.predict(model.preprocess(clusters), verbose=0).shape == (60, 3)
+    invoke(evaluate, "tiny_cnn", *labelled(layout), "--split", "all", "--output", tmp_path / "plots")
+
+
+def test_settings_from_file_and_flags(layout: Path, tmp_path: Path) -> None:
+    (tmp_path / "best.json").write_text(json.dumps({"filters": [4, 4], "dropout_rate": 0.1}))
+    invoke(
+        train,
+        "tiny_cnn",
+        *labelled(layout),
+        "--output",
+        tmp_path / "r",
+        "--params",
+        tmp_path / "best.json",
+        "--set",
+        "dense_units=[6]",
+        "--epochs",
+        1,
+        *TINY,
+    )
+    config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]
+    assert (config["filters"], config["dense_units"], config["dropout_rate"]) == ([4, 4], [6], 0.1)
+    output = invoke(
+        train,
+        "tiny_cnn",
+        *labelled(layout),
+        "--output",
+        tmp_path / "s",
+        "--init",
+        tmp_path / "r",
+        "--params",
+        tmp_path / "best.json",
+        "--set",
+        "dense_units=[6]",
+        "--epochs",
+        1,
+        "--precision",
+        "mixed_bfloat16",
+        *TINY,
+    )
+    assert "tiny_cnn" in output
+
+
+def test_killed_and_resumed_equals_uninterrupted(layout: Path, tmp_path: Path) -> None:
+    """kill -9 after two epochs: same number of epochs, same validation losses, early-stopping state included."""
+    arguments = ["particle_zoo.train", "tiny_vae", *labelled(layout), "--epochs", 14, "--set", "patience=12", "--quiet"]
+    # A first run prepares the data, so that the kill comes during the training.
+    finish(*arguments, "--output", "whole", cwd=tmp_path)
+    process = shell(*arguments, "--output", "cut", cwd=tmp_path)
+    history = tmp_path / "cut" / "history.csv"
+    for _ in range(6000):
+        if history.exists() and history.read_text().count("\n") >= 3:
+            break
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    finish(*arguments, "--output", "cut", "--resume", cwd=tmp_path)
+    whole, cut = pd.read_csv(tmp_path / "whole" / "history.csv"), pd.read_csv(history)
+    assert cut["epoch"].tolist() == list(range(14))
+    np.testing.assert_allclose(cut["val_loss"], whole["val_loss"], rtol=1e-5)
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut")]
+    assert metrics[1]["validation_loss"] == pytest.approx(metrics[0]["validation_loss"], rel=1e-5)
+
+
+def test_ctrl_c_leaves_a_resumable_run(layout: Path, tmp_path: Path) -> None:
+    arguments = ["particle_zoo.train", "tiny_cnn", *labelled(layout), "--output", "r", "--epochs", 2000, "--quiet"]
+    process = shell(*arguments, cwd=tmp_path)
+    for _ in range(12000):
+        if (tmp_path / "r" / "checkpoint.npz").exists():
+            break
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    arguments[arguments.index(2000)] = len(pd.read_csv(tmp_path / "r" / "history.csv")) + 2
+    finish(*arguments, "--resume", cwd=tmp_path)
+
+
+BAD: list[tuple[click.Command, list[Any], str]] = [
+    (train, ["cnm"], "did you mean cnn"),
+    (train, ["tiny_cnn", "--dataset", "ccd_clusters/other"], "no configuration"),
+    (train, ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled", "--manual-dir", "{tmp}/nowhere"], "no folder"),
+    (train, ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled", "--manual-dir", "{tmp}/empty"], "empty"),
+    (train, ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled"], "--manual-dir"),
+    (
+        train,
+        ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--classes", "xray,quark"],
+        "--classes",
+    ),
+    (
+        train,
+        ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--set", "epoch=3"],
+        "no setting 'epoch'",
+    ),
+    (train, ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--set", "epochs"], "key=value"),
+    (train, ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--params", "{tmp}/no.json"], "JSON"),
+    (train, ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--init", "imagenet"], "ImageNet"),
+    (train, ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--set", "input=energy"], "input=mask"),
+    (train, ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--output", "{run}"], "--resume"),
+    (
+        train,
+        ["tiny_vae", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--output", "{run}", "--resume"],
+        "started with model",
+    ),
+    (evaluate, ["{tmp}/nowhere"], "no run folder"),
+    (evaluate, ["{tmp}/empty"], "no config.json"),
+    (evaluate, ["vae"], "--publish"),
+    (evaluate, ["{run}", "--set", "epochs=1"], "--protocol"),
+    (evaluate, ["tiny_vae", "--protocol", "kfold"], "classifiers"),
+    (embed, ["{run}"], "no latent"),
+    (predict, ["{run}", "{tmp}/nowhere.csv"], "does not exist"),
+    (predict, ["{run}", "{layout}/clusters", "--output", "{tmp}/p.txt"], ".csv or .parquet"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "message"), BAD)
+def test_bad_input_is_one_sentence(
+    command: click.Command,
+    arguments: list[str],
+    message: str,
+    layout: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    names = {"tmp": tmp_path, "layout": layout, "run": trained, "labelled": "ccd_clusters/damic_labelled"}
+    before = {p.relative_to(trained): p.stat().st_mtime_ns for p in trained.rglob("*")}
+    with pytest.raises((ParticleZooError, click.ClickException)) as error:
+        command.main([a.format(**names) for a in arguments], standalone_mode=False)
+    text = error.value.format_message() if isinstance(error.value, click.ClickException) else str(error.value)
+    assert message in text
+    assert "\n" not in text
+    assert before == {p.relative_to(trained): p.stat().st_mtime_ns for p in trained.rglob("*")}
+    assert not list(tmp_path.rglob("*.tmp*"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_process_exits_with_2_and_without_traceback(tmp_path: Path) -> None:
+    process = shell("particle_zoo.train", "cnm", cwd=tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("error: unknown model 'cnm'; did you mean cnn")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_protocols_that_train(layout: Path, tmp_path: Path) -> None:
+    common = [*labelled(layout), "--set", "epochs=8", "--set", "test_time_average=false"]
+    invoke(evaluate, "tiny_cnn", *common, "--protocol", "kfold", "--folds", 2, "--json", tmp_path / "k.json")
+    found = json.loads((tmp_path / "k.json").read_text())
+    assert set(found["mean"]) == {"tiny_cnn", "random forest", "majority class"}
+    assert found["n"] == sum(map(sum, found["runs"][0]["tiny_cnn"]["confusion_matrix"]))
+    invoke(evaluate, "tiny_cnn", *common, "--protocol", "seed", "--json", tmp_path / "s.json")
+    run = json.loads((tmp_path / "s.json").read_text())["runs"][0]
+    # The message of this protocol: every copy of the seed's test set has a sibling in training, no clean one has.
+    assert run["leaky (seed)"]["siblings_in_train"] > 0.99
+    assert run["clean (by id)"]["siblings_in_train"] == 0
+
+
+@pytest.mark.slow
+def test_a_hundred_frames_stay_under_two_gigabytes(trained: Path, tmp_path: Path) -> None:
+    import psutil
+
+    from particle_zoo.benchmark import frame
+
+    image = np.round(frame(2500, 0)).astype(np.uint16)
+    fits.PrimaryHDU(image).writeto(tmp_path / "000.fits")
+    for i in range(1, 100):
+        (tmp_path / f"{i:03d}.fits").symlink_to(tmp_path / "000.fits")
+    process = shell(
+        "particle_zoo.predict", trained, tmp_path, "--output", tmp_path / "p.parquet", "--quiet", cwd=tmp_path
+    )
+    watched, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        try:
+            peak = max(peak, watched.memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.2)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert len(pd.read_parquet(tmp_path / "p.parquet", columns=["id"])) > 200_000
+    assert peak < 2 * 2**30
