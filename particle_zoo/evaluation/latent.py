@@ -9,7 +9,6 @@ import numpy as np
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.examples import Examples
-from particle_zoo.training.feed import EpochBatches
 
 NEIGHBOURS = 5
 FOLDS = 5
@@ -30,11 +29,19 @@ def latents(model: Any, clusters: Clusters, *, without_meta: bool = False) -> np
 
 def losses(model: Any, clusters: Clusters) -> dict[str, float]:
     """Reconstruction BCE (summed over pixels) and KL divergence, mean over clusters, in nats."""
-    # Equal batches would be wrong by the last, smaller one; Keras weights every batch by its size.
-    values = model.evaluate(
-        EpochBatches(Examples(clusters, model.preprocess, batch_size=BATCH)), verbose=0, return_dict=True
-    )
-    return {"loss": float(values["loss"]), "bce": float(values["bce"]), "kl": float(values["kl"])}
+    from keras import ops
+
+    from particle_zoo.losses import gaussian_kl, summed_binary_crossentropy
+
+    examples = Examples(clusters, model.preprocess, batch_size=BATCH)
+    bce, kl = 0.0, 0.0
+    for step in range(len(examples)):
+        inputs, _ = examples.batch(step)
+        outputs = model(inputs, training=False)
+        bce += float(ops.sum(summed_binary_crossentropy(inputs["image"], outputs["reconstruction"])))
+        kl += float(ops.sum(gaussian_kl(outputs["z_mean"], outputs["z_log_var"])))
+    bce, kl = bce / len(clusters), kl / len(clusters)
+    return {"loss": bce + model.zoo_config.kl_weight * kl, "bce": bce, "kl": kl}
 
 
 def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
