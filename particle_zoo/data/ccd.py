@@ -87,6 +87,19 @@ def fingerprint(config: str, manual_dir: Path | None) -> str:
     return digest.hexdigest()[:16]
 
 
+def fetch(config: str, data_dir: str | Path | None) -> Path | None:
+    """The folder to read without `--manual-dir`: the public set is downloaded, the others have none.
+
+    Raises:
+        InputError: no network.
+    """
+    if config != "damic_labelled":
+        return None
+    from particle_zoo.data.download import labelled_ccd
+
+    return labelled_ccd(Path(data_dir or Path.home() / "tensorflow_datasets") / "downloads")
+
+
 def _folder(config: str, manual_dir: Path | None) -> Path:
     if manual_dir is None:
         raise InputError(f"ccd_clusters/{config} reads your own files; name their folder with --manual-dir")

@@ -63,7 +63,7 @@ def load(
     source, name, config = _parse(dataset)
     if split not in (*SPLITS, "all"):
         raise InputError(f"--split must be {', '.join(SPLITS)} or all; received {split!r}")
-    manual = Path(manual_dir) if manual_dir is not None else None
+    manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
     if use_tfds is None:
         use_tfds = importlib.util.find_spec("tensorflow_datasets") is not None
     if use_tfds:

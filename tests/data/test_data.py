@@ -100,6 +100,29 @@ def test_unknown_names(dataset: str, split: str, message: str) -> None:
         data.load(dataset, split)
 
 
+def test_without_a_network_the_public_set_is_asked_for_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    with pytest.raises(InputError, match=r"cannot be downloaded \(no route to host\).*--manual-dir"):
+        data.load(LABELLED, data_dir=tmp_path)
+
+
+def test_a_downloaded_archive_is_read_like_a_folder(
+    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tarfile
+
+    with tarfile.open(layout / "clusters.tar", "w") as archive:
+        archive.add(layout / "clusters", arcname="clusters")
+    monkeypatch.setattr("pooch.retrieve", lambda *_, **__: [str(p) for p in layout.rglob("*") if p.is_file()])
+    downloaded = data.load(LABELLED, "all", data_dir=tmp_path)
+    assert len(downloaded) == 60
+
+
 def test_a_broken_source_leaves_nothing_prepared(layout: Path, tmp_path: Path) -> None:
     next((layout / "clusters").glob("0*.csv")).write_text("0,x\n")
     with pytest.raises(InputError, match="line 1"):

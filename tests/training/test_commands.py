@@ -229,7 +229,7 @@ BAD: list[tuple[click.Command, list[Any], str]] = [
     (train, ["tiny_cnn", "--dataset", "ccd_clusters/other"], "no configuration"),
     (train, ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled", "--manual-dir", "{tmp}/nowhere"], "no folder"),
     (train, ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled", "--manual-dir", "{tmp}/empty"], "empty"),
-    (train, ["tiny_cnn", "--dataset", "ccd_clusters/damic_labelled"], "--manual-dir"),
+    (train, ["tiny_cnn", "--dataset", "ccd_clusters/fits"], "--manual-dir"),
     (
         train,
         ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--classes", "xray,quark"],
@@ -292,6 +292,16 @@ def test_process_exits_with_2_and_without_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("error: unknown model 'cnm'; did you mean cnn")
     assert not list(tmp_path.iterdir())
+
+
+def test_benchmark_finds_the_same_clusters_faster(tmp_path: Path) -> None:
+    from particle_zoo.benchmark import benchmark
+
+    invoke(benchmark, "clustering", "--clusters", 300, "--json", tmp_path / "b.json")
+    found = json.loads((tmp_path / "b.json").read_text())
+    assert found["equal"]
+    assert found["clusters"] == 300
+    assert found["ratio"] > 2
 
 
 @pytest.mark.slow
