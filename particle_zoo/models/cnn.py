@@ -21,7 +21,14 @@ from keras import layers
 from particle_zoo.models.base import Classifier, ZooConfig, cosine
 from particle_zoo.registry import ModelCard, register_model
 
-SEED_RECIPE = {"epochs": 30, "batch_size": 32, "learning_rate": 3.676e-4, "patience": 0, "test_time_average": False}
+SEED_RECIPE = {
+    "epochs": 30,
+    "batch_size": 32,
+    "learning_rate": 3.676e-4,
+    "patience": 0,
+    "test_time_average": False,
+    "balance": 0.0,
+}
 
 
 class ClassifierConfig(ZooConfig):
@@ -30,6 +37,9 @@ class ClassifierConfig(ZooConfig):
     classes: int = pydantic.Field(3, ge=2)
     dropout_rate: float = pydantic.Field(0.4981, ge=0, lt=1)
     recipe: Literal["best", "seed"] = "best"
+    balance: float = pydantic.Field(
+        0.5, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
+    )
     test_time_average: bool = pydantic.Field(
         True, description="average probabilities over the 8 symmetries of the square"
     )

@@ -27,6 +27,7 @@ SEED_RECIPE = {
     "learning_rate": 1.1811e-4 / 2,
     "patience": 0,
     "test_time_average": False,
+    "balance": 0.0,
 }
 
 

@@ -47,6 +47,8 @@ class Examples:
         seed: seed of order and augmentation.
         augment: apply one of the 8 symmetries of the square to each example, drawn anew every epoch.
         shuffle: draw a new order every epoch.
+        balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
+            1 gives every class the same total. Mean weight 1.
     """
 
     def __init__(
@@ -59,12 +61,18 @@ class Examples:
         seed: int = 0,
         augment: bool = False,
         shuffle: bool = False,
+        balance: float = 0.0,
     ) -> None:
         if not len(clusters):
             raise InputError("no clusters to work on; choose another --split or --classes")
         self.clusters = clusters
         self.preprocess = preprocess
         self.targets = None if classes is None else class_index(clusters, classes)
+        self.weights: np.ndarray | None = None
+        if self.targets is not None and classes is not None and balance:
+            count = np.bincount(self.targets, minlength=len(classes))
+            raw = np.maximum(count, 1) ** -float(balance)
+            self.weights = (raw / raw[self.targets].mean()).astype(np.float32)
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment

@@ -21,7 +21,7 @@ class EpochBatches(keras.utils.PyDataset):
         return len(self.examples)
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
-        return _pack(self.examples.batch(step))
+        return _pack(self.examples, step)
 
 
 def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
@@ -32,25 +32,27 @@ def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
     return _generate(examples, steps)
 
 
-def _pack(batch: tuple[Any, Any]) -> tuple[Any, ...]:
-    inputs, targets = batch
-    return (inputs,) if targets is None else (inputs, targets)
+def _pack(examples: Examples, step: int) -> tuple[Any, ...]:
+    inputs, targets = examples.batch(step)
+    if targets is None:
+        return (inputs,)
+    return (inputs, targets) if examples.weights is None else (inputs, targets, examples.weights[targets])
 
 
 def _generate(examples: Examples, steps: range) -> Iterator[tuple[Any, ...]]:
     for step in steps:
-        yield _pack(examples.batch(step))
+        yield _pack(examples, step)
 
 
 def _tf_batches(examples: Examples, steps: range) -> Any:
     import tensorflow as tf
 
-    template = _pack(examples.batch(0))
+    template = _pack(examples, 0)
     leaves = tf.nest.flatten(template)
 
     def lookup(step: Any) -> Any:
         arrays = tf.numpy_function(
-            lambda s: tf.nest.flatten(_pack(examples.batch(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
+            lambda s: tf.nest.flatten(_pack(examples, int(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
         )
         for array, leaf in zip(arrays, leaves, strict=True):
             array.set_shape((None, *leaf.shape[1:]))

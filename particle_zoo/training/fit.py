@@ -54,7 +54,14 @@ def fit(
     config = model.zoo_config
     batch_size = batch_size or config.batch_size
     examples = Examples(
-        train, model.preprocess, classes=classes, batch_size=batch_size, seed=seed, augment=True, shuffle=True
+        train,
+        model.preprocess,
+        classes=classes,
+        batch_size=batch_size,
+        seed=seed,
+        augment=True,
+        shuffle=True,
+        balance=getattr(config, "balance", 0.0),
     )
     epochs = epochs or config.epochs or -(-config.steps // len(examples))
     compile_model(model, len(examples))

@@ -105,3 +105,14 @@ def test_metadata_turns_with_the_image(simulated: Clusters) -> None:
 def test_labels_outside_the_classes_are_refused(simulated: Clusters) -> None:
     with pytest.raises(InputError, match="--classes"):
         Examples(simulated, CCDPreprocessor(size=16), classes=("xray", "muon"))
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_rare_classes_weigh_more_and_the_mean_weight_is_one(three_classes: Clusters, balance: float) -> None:
+    classes = ("xray", "electron", "muon")
+    examples = Examples(three_classes, CCDPreprocessor(size=16), classes=classes, balance=balance)
+    assert examples.targets is not None
+    weights = np.ones(3) if examples.weights is None else examples.weights
+    count = np.bincount(examples.targets)
+    np.testing.assert_allclose((weights * count).sum(), count.sum(), rtol=1e-5)
+    np.testing.assert_allclose(weights / weights[0], (count / count[0]) ** -balance, rtol=1e-5)
