@@ -161,7 +161,8 @@ def _encoder(config: VAEConfig) -> keras.Model:
         x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.Dense(config.image_units, activation="relu", name="dense_image")(layers.Flatten(name="flatten")(x))
     x = layers.Concatenate(name="join")([x, meta])
-    x = layers.Dense(config.latent, activation="relu", name="dense_joined")(x)
+    # Linear: the seed states no activation here, and a ReLU can die and take the whole latent vector with it.
+    x = layers.Dense(config.latent, name="dense_joined")(x)
     mean = layers.Dense(config.latent, dtype="float32", name="mean")(x)
     log_var = layers.Dense(config.latent, dtype="float32", name="log_var")(x)
     return keras.Model({"image": image, "meta": meta}, [mean, log_var, *indices], name="encoder")
@@ -245,8 +246,9 @@ class TinyVAEConfig(VAEConfig):
     kernel_sizes: tuple[int, int] = (5, 3)
     image_units: int = pydantic.Field(16, ge=1)
     latent: int = pydantic.Field(4, ge=1)
-    learning_rate: float = pydantic.Field(5e-3, gt=0)
-    steps: int = pydantic.Field(150, ge=1)
+    learning_rate: float = pydantic.Field(3e-3, gt=0)
+    kl_weight: float = pydantic.Field(0.1, ge=0)
+    steps: int = pydantic.Field(200, ge=1)
 
 
 @register_model(
