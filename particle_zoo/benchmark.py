@@ -63,17 +63,19 @@ def clustering(n: int, seed: int, repeats: int, json_path: Path | None, quiet: b
 
 
 def frame(n: int, seed: int) -> np.ndarray:
-    """A noisy float32 frame with about n clusters: simulated ones, each used many times, scattered on a grid."""
+    """A noisy float32 frame with n clusters: simulated ones, each used many times, scattered on a grid."""
     from particle_zoo.simulation.ccd import CCD, generate
 
     rng = np.random.default_rng(seed)
     image = rng.normal(CCD.pedestal_adu, CCD.noise_e * 10, SHAPE).astype(np.float32)
-    # One cell a cluster, so that few of them touch; the longest tracks of the simulation do not fit into a cell.
+    # One cell a cluster, so that none touch; the longest tracks of the simulation do not fit into a cell.
     cell = int(np.sqrt(SHAPE[0] * SHAPE[1] / n))
+    while (SHAPE[0] // cell) * (SHAPE[1] // cell) < n:
+        cell -= 1
     stock = [h[:, :3] - [h[:, 0].min(), h[:, 1].min(), 0] for h in generate(400, seed)]
     stock = [h for h in stock if h[:, :2].max() < cell - 1]
     across = SHAPE[1] // cell
-    for i, choice in enumerate(rng.integers(len(stock), size=min(n, across * (SHAPE[0] // cell)))):
+    for i, choice in enumerate(rng.integers(len(stock), size=n)):
         hits = stock[choice]
         image[hits[:, 0].astype(int) + cell * (i // across), hits[:, 1].astype(int) + cell * (i % across)] = hits[:, 2]
     return image

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -89,10 +90,24 @@ precision_option = click.option(
 )
 
 
-def set_precision(precision: str) -> None:
-    """Make `precision` the policy of every layer built from here on."""
-    import keras
+def load_keras(precision: str = "float32") -> None:
+    """Import Keras and its backend without their greetings; `precision` is the policy of every layer built afterwards.
 
+    TensorFlow's C++ part writes to the process's stderr before its log level counts, so Python cannot catch it.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
     keras.config.set_dtype_policy(precision)
 
 

@@ -206,8 +206,13 @@ class Clusters:
 
         return features(self)
 
-    def images(self, size: int = 64, values: str = "energy") -> np.ndarray:
-        """(n, size, size) float32 images, centred; larger clusters downscaled. See `particle_zoo.pipelines.rasterise`."""
+    def images(self, size: int = 64, values: str | None = None) -> np.ndarray:
+        """(n, size, size) float32 images, centred; larger clusters downscaled. See `particle_zoo.pipelines.rasterise`.
+
+        Args:
+            size: side of the images, px.
+            values: "energy" or "mask"; by default the energy where it is known.
+        """
         from particle_zoo.pipelines.rasterise import rasterise
 
-        return rasterise(self, size, values)
+        return rasterise(self, size, values or ("mask" if self.unit == MASK_UNIT else "energy"))

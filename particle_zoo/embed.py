@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import dataset_options, output_options, precision_option, replacing, run, table, write_json
+from particle_zoo.cli import (
+    dataset_options,
+    load_keras,
+    output_options,
+    precision_option,
+    replacing,
+    run,
+    table,
+    write_json,
+)
 from particle_zoo.errors import InputError
 
 
@@ -31,11 +40,12 @@ def embed(
     model: str, groups: int, neighbors: int, output: Path | None, json_path: Path | None, quiet: bool, **options: Any
 ) -> None:
     """Embed clusters: latent vectors (parquet), UMAP, k-means, DBSCAN, and a figure with example tracks of each group."""
+    load_keras(options["precision"])
     from particle_zoo import data
     from particle_zoo.evaluation import embedding, latent
     from particle_zoo.plots import embedding as picture
     from particle_zoo.training.session import parse_classes, pick_data
-    from particle_zoo.weights import load_run, locate
+    from particle_zoo.weights import load_run, locate, results_dir
 
     folder = locate(model)
     zoo_model, config = load_run(folder)
@@ -48,7 +58,7 @@ def embed(
     clusters = data.load(dataset, choice.pop("split"), classes=classes, **choice)
     vectors = latent.latents(zoo_model, clusters)
     rows = embedding.embed(vectors, clusters, groups=groups, neighbors=neighbors, seed=options["seed"])
-    target = output or folder / "embed"
+    target = output or results_dir(model, folder) / "embed"
     with replacing(target / "latent.parquet") as temporary:
         rows.to_parquet(temporary, index=False)
     picture.overview(rows, clusters, target / "embedding.png")

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import dataset_options, output_options, parse_settings, precision_option, run, table, write_json
+from particle_zoo.cli import (
+    dataset_options,
+    load_keras,
+    output_options,
+    parse_settings,
+    precision_option,
+    run,
+    table,
+    write_json,
+)
 from particle_zoo.errors import InputError
 
 
@@ -43,9 +52,10 @@ def evaluate(
     features and the majority class. Variational autoencoders: reconstruction and KL terms, and how well the classes
     can be read off the latent mean, the metadata and the pixels.
     """
+    if protocol == "split" and settings:
+        raise InputError("--set changes a training; give it together with --protocol kfold or seed")
+    load_keras(options["precision"])
     if protocol == "split":
-        if settings:
-            raise InputError("--set changes a training; give it together with --protocol kfold or seed")
         result = on_split(model, options)
     else:
         from particle_zoo.evaluation import protocols
@@ -63,7 +73,7 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     """Evaluate one trained model and print its tables."""
     from particle_zoo import data, registry
     from particle_zoo.training.session import is_classifier, parse_classes, pick_data
-    from particle_zoo.weights import load_run, locate
+    from particle_zoo.weights import load_run, locate, results_dir
 
     folder = locate(source)
     model, config = load_run(folder)
@@ -81,7 +91,7 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     else:
         classes = parse_classes(text, dataset) if text or data.labelled(dataset) else ()
     clusters = data.load(dataset, choice.pop("split"), classes=classes or None, **choice)
-    plots = Path(options["output"]) if options["output"] else folder / "plots"
+    plots = Path(options["output"]) if options["output"] else results_dir(source, folder) / "plots"
     head = {"model": card.name, "dataset": dataset, "split": options["split"], "n": len(clusters)}
     if is_classifier(card):
         return head | _classifier(model, clusters, classes, folder, plots, options["seed"])
@@ -129,11 +139,13 @@ def _autoencoder(model: Any, clusters: Any, plots: Path, seed: int) -> dict[str,
     from particle_zoo.plots import images
 
     losses = latent.losses(model, clusters)
-    table(f"{len(clusters)} clusters", ("loss", "BCE", "KL"), [(losses["loss"], losses["bce"], losses["kl"])])
+    # What the pooling indices carry around the latent vector: the same means, decoded with another image's indices.
+    names = {"loss": "loss", "bce": "BCE", "kl": "KL", "bce_other_indices": "BCE with another image's indices"}
+    table(f"{len(clusters)} clusters", tuple(names[k] for k in losses), [tuple(losses.values())])
     images.reconstructions(model, clusters, plots / "reconstructions_evaluated.png")
     click.echo(f"figure: {plots / 'reconstructions_evaluated.png'}")
     result: dict[str, Any] = dict(losses)
-    if len(set(clusters.labels)) > 1:
+    if latent.probeable(clusters.labels):
         result["representations"] = latent.compare(model, clusters, seed)
         result |= result["representations"]["latent mean"]
         table(
@@ -142,7 +154,7 @@ def _autoencoder(model: Any, clusters: Any, plots: Path, seed: int) -> dict[str,
             [(name, *values.values()) for name, values in result["representations"].items()],
         )
     else:
-        click.echo("one class or no labels: nothing to probe the latent space with")
+        click.echo("fewer than two classes of two clusters each: nothing to probe the latent space with")
     return result
 
 

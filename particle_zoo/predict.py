@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import output_options, replacing, run, write_json
+from particle_zoo.cli import load_keras, output_options, replacing, run, write_json
 from particle_zoo.errors import InputError
 
 CHUNK = 4096
@@ -28,6 +28,14 @@ CHUNK = 4096
     "--threshold", type=float, default=4000.0, help="Pixels of a frame at or above this many ADU belong to clusters."
 )
 @click.option("--min-size", type=click.IntRange(1), default=5, help="Smallest cluster of a frame, in pixels.")
+@click.option(
+    "--edge",
+    type=click.IntRange(0),
+    nargs=4,
+    default=(0, 0, 0, 0),
+    metavar="TOP BOTTOM LEFT RIGHT",
+    help="Pixels to ignore along the borders of a frame (overscan); the seed's frames need 40 0 5 0.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing table.")
 @output_options
 def predict(
@@ -41,6 +49,7 @@ def predict(
         raise InputError(f"--output must end in .csv or .parquet; received {output}")
     if output.exists() and not force:
         raise InputError(f"{output} exists; replace it with --force or choose another --output")
+    load_keras()
     from particle_zoo.weights import load_run, locate
 
     zoo_model, config = load_run(locate(model))

@@ -10,6 +10,7 @@ import click
 
 from particle_zoo.cli import (
     dataset_options,
+    load_keras,
     output_options,
     parse_settings,
     precision_option,
@@ -58,6 +59,7 @@ def train(
     The folder holds config.json, model.weights.h5 (best epoch), history.csv, metrics.json, card.json and plots/. A
     killed or interrupted run continues with --resume.
     """
+    load_keras(options["precision"])
     from particle_zoo import registry
     from particle_zoo.training import run_folder, session
 

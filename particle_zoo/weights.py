@@ -69,6 +69,11 @@ def locate(source: str | Path) -> Path:
     return find(str(source))
 
 
+def results_dir(source: str | Path, folder: Path) -> Path:
+    """Where what is made of a model goes: its run folder, or `runs/NAME` here for a published one, which stays as it is."""
+    return folder if Path(source).is_dir() else Path("runs") / str(source)
+
+
 def load(name: str, weights: bool | str | Path = True, **overrides: Any) -> Any:
     """A model of the zoo, trained unless told otherwise.
 

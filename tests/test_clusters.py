@@ -60,6 +60,13 @@ def test_empty_set_and_single_pixel() -> None:
     assert one.images(4, "energy").sum() == 5
 
 
+def test_masks_draw_as_masks_unless_told_otherwise() -> None:
+    masks = Clusters.from_list([[[3, 7, 1.0], [3, 8, 1.0]]], unit="mask")
+    assert masks.images(4).sum() == 2
+    with pytest.raises(InputError, match="masks"):
+        masks.images(4, "energy")
+
+
 def test_hits_are_immutable_and_times_keep_double_precision() -> None:
     clusters = Clusters.from_list([[[0, 0, 1, 203346.875]]], columns=("row", "col", "energy", "toa"))
     assert clusters.hits.dtype == np.float64

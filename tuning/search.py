@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import dataset_options, output_options, run, table, write_json
+from particle_zoo.cli import dataset_options, load_keras, output_options, run, table, write_json
 from particle_zoo.errors import InputError
 
 
@@ -36,6 +36,7 @@ def search(
     """
     import optuna
 
+    load_keras()
     from particle_zoo import data, registry
     from particle_zoo.training.session import is_classifier, parse_classes, pick_data
     from tuning.spaces import BASELINES, SPACES

@@ -11,15 +11,18 @@ import tensorflow_datasets as tfds
 
 from particle_zoo.data import ccd
 from particle_zoo.data.splits import SPLITS
+from particle_zoo.errors import InputError
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Hit lists (row, col, energy) with id, label and energy sum; splits by cluster id.
 
-    Args:
-        manual_dir: folder with the source files of `damic_labelled` and `fits`.
-        fingerprint: of these files; stored with the data. Computed where it is not given.
+    The prepared data carry the fingerprint of their source files. `particle_zoo.data.load` keeps every state of the
+    source in a folder of its own; whoever prepares through TFDS alone, in one folder, is refused data of another source.
 
+    Args:
+        manual_dir: folder with the source files of `damic_labelled` and `fits`; by default TFDS's manual directory,
+            and where that has nothing, `damic_labelled` is downloaded.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -34,10 +37,32 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         tfds.core.BuilderConfig(name="fits", description="unlabelled clusters of the user's FITS frames, ADU"),
     ]
 
-    def __init__(self, *, manual_dir: Path | None = None, fingerprint: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, manual_dir: Path | None = None, **kwargs: Any) -> None:
         self._manual = manual_dir
-        self._fingerprint = fingerprint
         super().__init__(**kwargs)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the source files the data were prepared from; None before."""
+        return (self.info.metadata or {}).get("fingerprint")
+
+    def download_and_prepare(
+        self, *, download_config: tfds.download.DownloadConfig | None = None, **kwargs: Any
+    ) -> None:
+        """As in TFDS, but data prepared from other source files are not taken for these.
+
+        Raises:
+            InputError: the folder holds data of another source.
+        """
+        manual = self._manual or (download_config.manual_dir if download_config else None)
+        if manual and self.is_prepared():
+            expected = ccd.fingerprint(self.builder_config.name, Path(manual))
+            if self.fingerprint != expected:
+                raise InputError(
+                    f"{self.data_dir} was prepared from other source files than {manual} (fingerprint "
+                    f"{self.fingerprint}, expected {expected}); choose another data_dir or remove that folder"
+                )
+        super().download_and_prepare(download_config=download_config, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config.name
@@ -58,7 +83,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 columns=["row", "col", "energy"],
                 classes=list(ccd.CLASSES),
                 unit=ccd.UNITS[config],
-                fingerprint=self._fingerprint,
+                fingerprint=None,
             ),
         )
 
@@ -66,15 +91,25 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config.name
         manual = self._manual
         if manual is None and config != "simulated":
-            manual = Path(dl_manager.manual_dir)
+            try:
+                manual = Path(dl_manager.manual_dir)
+            except AssertionError:  # TFDS's way to say that the folder is missing or empty
+                if config != "damic_labelled":
+                    raise
+                manual = ccd.fetch(config, Path(dl_manager.download_dir).parent)
+        self.info.metadata["fingerprint"] = ccd.fingerprint(config, manual)
         return {split: self._generate_examples(config, manual, split) for split in self._present(config, manual)}
 
     @staticmethod
     def _present(config: str, manual: Path | None) -> list[str]:
         # TFDS cannot write an empty split, and a handful of clusters does not fill three.
-        if config == "fits":
-            return list(SPLITS)
-        found = {split for part in ccd.clusters(config, manual) for split in part.table["split"]}
+        found: set[str] = set()
+        for part in ccd.clusters(config, manual):
+            found.update(part.table["split"])
+            if len(found) == len(SPLITS):
+                break
+        if not found:
+            raise InputError(f"no clusters in {manual}; lower threshold or min_size in its {ccd.CLUSTERING}")
         return [split for split in SPLITS if split in found]
 
     def _generate_examples(self, config: str, manual: Path | None, split: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pydantic
 
+from particle_zoo.cli import read_json
 from particle_zoo.clusters import MASK_UNIT, Clusters
 from particle_zoo.data import splits
 from particle_zoo.detectors.readers import ccd as reader
@@ -28,6 +31,9 @@ SIMULATION_SEED = 1
 SIMULATION_VERSION = "1"
 """Raised whenever the simulation changes what a seed gives."""
 
+CLUSTERING = "clustering.json"
+"""Beside the frames of `fits`: threshold, min_size, edge, connectivity where they differ from the defaults."""
+
 REPOSITORY = "https://github.com/AsbjornPreuss/AppMLFinalProject"
 
 
@@ -38,12 +44,44 @@ def clusters(config: str, manual_dir: Path | None) -> Iterator[Clusters]:
         InputError: unusable source files.
     """
     if config == "fits":
-        for frame in fits.find(_folder(config, manual_dir)):
-            for part in fits.clusters(frame):
+        folder = _folder(config, manual_dir)
+        settings = frame_settings(folder)
+        for frame in fits.find(folder):
+            for part in fits.clusters(frame, **settings):
                 yield part.with_table(split=[splits.assign_one(name) for name in part.ids])
         return
     whole = _simulated() if config == "simulated" else reader.read_labelled(_folder(config, manual_dir))
     yield whole.with_table(split=splits.assign(whole.ids, whole.labels))
+
+
+class FrameSettings(pydantic.BaseModel):
+    """Content of `clustering.json`; see `particle_zoo.detectors.clustering.cluster`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    threshold: float = 4000.0
+    min_size: int = pydantic.Field(5, ge=1)
+    edge: tuple[pydantic.NonNegativeInt, pydantic.NonNegativeInt, pydantic.NonNegativeInt, pydantic.NonNegativeInt] = (
+        0, 0, 0, 0,
+    )  # fmt: skip
+    connectivity: Literal[4, 8] = 8
+
+
+def frame_settings(folder: Path) -> dict[str, Any]:
+    """How to find clusters in the frames of a folder: its `clustering.json` where there is one, else the defaults.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    path = folder / CLUSTERING
+    try:
+        return FrameSettings(**(read_json(path, what="clustering settings") if path.exists() else {})).model_dump()
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = first["loc"][0] if first["loc"] else "settings"
+        raise InputError(
+            f"{path}: {name}: {first['msg']}; it may set {', '.join(FrameSettings.model_fields)}"
+        ) from error
 
 
 @lru_cache(maxsize=1)
@@ -65,6 +103,7 @@ def source_files(config: str, manual_dir: Path | None) -> list[Path]:
     folder = _folder(config, manual_dir)
     if config == "fits":
         files = fits.find(folder)
+        files += [folder / CLUSTERING] if files and (folder / CLUSTERING).exists() else []
         expected = "*.fits frames"
     else:
         named = [folder / "clusters.tar", folder / "cluster_meta.csv", *sorted((folder / "labels").glob("*.npy"))]

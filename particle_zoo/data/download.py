@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from particle_zoo.errors import InputError
@@ -16,8 +17,14 @@ def labelled_ccd(folder: Path) -> Path:
     The download has no published checksum; the fingerprint of what arrived is kept with the prepared data.
 
     Raises:
-        InputError: no network, or an archive without the layout.
+        InputError: no network or none allowed (PARTICLE_ZOO_OFFLINE=1), or an archive without the layout.
     """
+    advice = (
+        f"get clusters.tar, labels/ and cluster_meta.csv from {ARCHIVE.partition('/archive')[0]} and name their folder "
+        "with --manual-dir"
+    )
+    if os.environ.get("PARTICLE_ZOO_OFFLINE", "0") not in ("", "0"):
+        raise InputError(f"PARTICLE_ZOO_OFFLINE forbids to download the public CCD set; {advice}")
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
@@ -25,10 +32,7 @@ def labelled_ccd(folder: Path) -> Path:
         files = pooch.retrieve(ARCHIVE, known_hash=None, path=folder, fname="ccd_labelled.zip", processor=pooch.Unzip())
     # Every network library raises types of its own; requests' and urllib's are OSErrors.
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"the public CCD set cannot be downloaded ({str(error)[:100]}); get clusters.tar, labels/ and "
-            f"cluster_meta.csv from {ARCHIVE.partition('/archive')[0]} and name their folder with --manual-dir"
-        ) from error
+        raise InputError(f"the public CCD set cannot be downloaded ({str(error)[:100]}); {advice}") from error
     for file in map(Path, files):
         if file.name == "clusters.tar" and (file.parent / "labels").is_dir():
             return file.parent

@@ -27,10 +27,10 @@ def read(
     builder = _builder(name, config, data_dir, fingerprint, manual_dir)
     if not builder.is_prepared():
         _prepare(builder)
-    stored = (builder.info.metadata or {}).get("fingerprint")
-    if stored != fingerprint:
+    if builder.fingerprint != fingerprint:
         raise InputError(
-            f"{builder.data_dir} holds data of another source ({stored}, expected {fingerprint}); remove that folder"
+            f"{builder.data_dir} holds data of another source ({builder.fingerprint}, expected {fingerprint}); "
+            "remove that folder"
         )
     present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
     return [_clusters(source, config, builder, split) for split in present]
@@ -51,9 +51,7 @@ def _builder(name: str, config: str, data_dir: str | Path | None, fingerprint: s
         tfds.disable_progress_bar()
         module = importlib.import_module(f"particle_zoo.datasets.{name}.{name}_dataset_builder")
         root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-        return module.Builder(
-            config=config, data_dir=str(root / f"source-{fingerprint}"), manual_dir=manual_dir, fingerprint=fingerprint
-        )
+        return module.Builder(config=config, data_dir=str(root / f"source-{fingerprint}"), manual_dir=manual_dir)
 
 
 def _prepare(builder: Any) -> None:

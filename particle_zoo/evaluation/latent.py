@@ -29,20 +29,35 @@ def latents(model: Any, clusters: Clusters, *, without_meta: bool = False) -> np
 
 
 def losses(model: Any, clusters: Clusters) -> dict[str, float]:
-    """Reconstruction BCE (summed over pixels) and KL divergence, mean over clusters, in nats."""
+    """Reconstruction BCE (summed over pixels) and KL divergence, mean over clusters, in nats.
+
+    For decoders that take pooling indices also `bce_other_indices`: the BCE when the indices come from the next image
+    of the batch. What it exceeds `bce` by is the information that bypasses the latent vector.
+    """
     from keras import ops
 
     from particle_zoo.losses import gaussian_kl, summed_binary_crossentropy
 
     examples = Examples(clusters, model.preprocess, batch_size=BATCH)
-    bce, kl = 0.0, 0.0
+    bce = kl = leaked = 0.0
     for step in range(len(examples)):
         inputs, _ = examples.batch(step)
         outputs = model(inputs, training=False)
         bce += float(ops.sum(summed_binary_crossentropy(inputs["image"], outputs["reconstruction"])))
         kl += float(ops.sum(gaussian_kl(outputs["z_mean"], outputs["z_log_var"])))
-    bce, kl = bce / len(clusters), kl / len(clusters)
-    return {"loss": bce + model.zoo_config.kl_weight * kl, "bce": bce, "kl": kl}
+        if model.zoo_config.use_indices:
+            other = {name: np.roll(array, 1, axis=0) for name, array in inputs.items()}
+            drawn = model.reconstruct(inputs, indices_from=other)
+            leaked += float(ops.sum(summed_binary_crossentropy(inputs["image"], drawn)))
+    n = len(clusters)
+    found = {"loss": (bce + model.zoo_config.kl_weight * kl) / n, "bce": bce / n, "kl": kl / n}
+    return found | ({"bce_other_indices": leaked / n} if model.zoo_config.use_indices else {})
+
+
+def probeable(labels: np.ndarray) -> bool:
+    """Whether there is something to tell apart: at least two classes of at least two clusters each."""
+    _, counts = np.unique(labels, return_counts=True)
+    return len(counts) > 1 and counts.min() > 1
 
 
 def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
@@ -65,7 +80,7 @@ def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, f
     from sklearn.preprocessing import StandardScaler
 
     names, counts = np.unique(labels, return_counts=True)
-    if len(names) < 2 or counts.min() < 2:
+    if not probeable(labels):
         raise InputError(
             "a latent space is probed with at least two classes of at least two clusters each; received "
             + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))

@@ -7,7 +7,7 @@ Deviations from the seed, both deliberate: the output are logits (the seed appli
 dropout is off at evaluation. Augmentation happens on the fly and after the split; the seed's order leaks.
 
 References:
-    Preuss, Holmelund, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003), first table.
+    Preuss, Lomholt Christensen, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003), first table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ClassifierConfig(ZooConfig):
     dropout_rate: float = pydantic.Field(0.4981, ge=0, lt=1)
     recipe: Literal["best", "seed"] = "best"
     balance: float = pydantic.Field(
-        0.5, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
+        0.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
     )
     test_time_average: bool = pydantic.Field(
         True, description="average probabilities over the 8 symmetries of the square"

@@ -6,7 +6,7 @@ join before the output. The seed wrote it in PyTorch, hence explicit paddings.
 Deviations from the seed, both deliberate: logits without the ReLU it applied to them, and dropout off at validation.
 
 References:
-    Preuss, Holmelund, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003), second table.
+    Preuss, Lomholt Christensen, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003), second table.
 """
 
 from __future__ import annotations

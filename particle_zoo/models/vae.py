@@ -8,7 +8,7 @@ with another image's indices shows how much they carry. `vae_generative` repeats
 Intermediate sizes with 64 px: 55, 52, pooled 26, 43,264 values, 200 + 4 metadata, 50 latent.
 
 References:
-    Preuss, Holmelund, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003), last table.
+    Preuss, Lomholt Christensen, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003), last table.
     Kingma, Welling: Auto-Encoding Variational Bayes, arXiv:1312.6114.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,20 @@ import numpy as np
 
 from particle_zoo.cli import replacing
 from particle_zoo.errors import InputError
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Counters and variables of a checkpoint.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state = json.loads(str(file["state"]))
+            return state, [file[f"v{i}"] for i in range(state["variables"])]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({error}); start again with --force") from error
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -46,12 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
         """
         if not self.path.exists():
             return 0
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                state = json.loads(str(file["state"]))
-                values = [file[f"v{i}"] for i in range(state["variables"])]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.path} is damaged ({error}); start again with --force") from error
+        state, values = read_state(self.path)
         variables = self._variables(model)
         if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
             raise InputError(f"{self.path} belongs to another model than {model.name}; choose another --output")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.errors import InputError
+from particle_zoo.training.checkpoint import read_state
 
 PACKAGES = ("particle-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "tensorflow-datasets")
 
@@ -101,18 +102,13 @@ def _short(value: Any) -> str:
 
 def trim_history(folder: Path) -> None:
     """Drop rows of epochs that the checkpoint does not know: a kill came between the row and the state."""
-    import json
-
-    import numpy as np
-
     history, state = folder / "history.csv", folder / "checkpoint.npz"
     if not history.exists():
         return
     if not state.exists():
         history.unlink()
         return
-    with np.load(state, allow_pickle=False) as file:
-        done = json.loads(str(file["state"]))["epochs"]
+    done = read_state(state)[0]["epochs"]
     table = pd.read_csv(history)
     if len(table) > done:
         with replacing(history) as temporary:

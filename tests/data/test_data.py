@@ -87,6 +87,36 @@ def test_frames_are_unlabelled(tmp_path: Path) -> None:
     assert set(clusters.table["source"]) == {"a.fits", "b.fits"}
 
 
+def test_frames_bring_their_own_clustering(tmp_path: Path) -> None:
+    from astropy.io import fits
+
+    frame = np.full((30, 20), 100, np.uint16)
+    frame[10:13, 6:9] = 300
+    frame[:, 0] = 900
+    fits.PrimaryHDU(frame).writeto(tmp_path / "a.fits")
+
+    def load() -> list[int]:
+        parts = data.load("ccd_clusters/fits", "all", manual_dir=tmp_path, data_dir=tmp_path / "d", allow_empty=True)
+        return sorted(parts.sizes.tolist())
+
+    settings = tmp_path / "clustering.json"
+    settings.write_text('{"threshold": 200}')
+    assert load() == [9, 30]
+    settings.write_text('{"threshold": 200, "edge": [0, 0, 5, 0]}')
+    assert load() == [9]
+    settings.write_text('{"threshold": 2000}')
+    with pytest.raises(InputError, match=r"no clusters in .*clustering\.json"):
+        load()
+    for text, message in (
+        ('{"treshold": 200}', "treshold.*it may set threshold"),
+        ('{"min_size": 0}', "min_size"),
+        ("[]", "JSON object"),
+    ):
+        settings.write_text(text)
+        with pytest.raises(InputError, match=message):
+            load()
+
+
 @pytest.mark.parametrize(
     ("dataset", "split", "message"),
     [
@@ -108,6 +138,13 @@ def test_without_a_network_the_public_set_is_asked_for_in_one_sentence(
 
     monkeypatch.setattr("pooch.retrieve", refuse)
     with pytest.raises(InputError, match=r"cannot be downloaded \(no route to host\).*--manual-dir"):
+        data.load(LABELLED, data_dir=tmp_path)
+
+
+def test_offline_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTICLE_ZOO_OFFLINE", "1")
+    monkeypatch.setattr("pooch.retrieve", lambda *_, **__: pytest.fail("asked the network"))
+    with pytest.raises(InputError, match=r"PARTICLE_ZOO_OFFLINE.*--manual-dir"):
         data.load(LABELLED, data_dir=tmp_path)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from particle_zoo import InputError
 from particle_zoo.data import ccd
 from particle_zoo.datasets.ccd_clusters.ccd_clusters_dataset_builder import Builder
 
@@ -62,3 +63,18 @@ def test_labels_and_hits_survive_storage(layout: Path, tmp_path: Path) -> None:
         original = source[example["id"].decode()]
         np.testing.assert_array_equal(example["hits"], original.hits)
         assert ccd.CLASSES[example["label"]] == original.labels[0]
+
+
+def test_one_folder_never_answers_for_another_source(layout: Path, tmp_path: Path) -> None:
+    """Through TFDS alone, without the folder a fingerprint of `particle_zoo.data`."""
+
+    def prepare() -> Builder:
+        builder = Builder(config="damic_labelled", data_dir=str(tmp_path / "d"))
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(layout)))
+        return builder
+
+    assert prepare().fingerprint == ccd.fingerprint("damic_labelled", layout)
+    prepare()
+    next((layout / "clusters").glob("0*.csv")).write_text("0,0,0\n0,1,0\n0,0,0\n")
+    with pytest.raises(InputError, match="prepared from other source files"):
+        prepare()

@@ -114,6 +114,8 @@ def test_vae_from_training_to_map(layout: Path, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "m.json").read_text())
     assert set(found["representations"]) == {"latent mean", "latent mean, metadata zeroed", "metadata alone", "pixels"}
     assert found["loss"] == pytest.approx(found["bce"] + 0.1 * found["kl"], rel=1e-3)
+    # The pooling indices carry positions around the latent vector: another image's indices draw another image.
+    assert found["bce_other_indices"] > 1.2 * found["bce"]
     invoke(embed, run, *labelled(layout), "--groups", 3, "--output", tmp_path / "e", "--json", tmp_path / "e.json")
     rows = pd.read_parquet(tmp_path / "e" / "latent.parquet")
     assert len(rows) == 60
@@ -134,6 +136,9 @@ def test_predict_on_csv_folder_and_frame(trained: Path, layout: Path, tmp_path: 
     assert rows["id"].iloc[0] == one.stem
     np.testing.assert_allclose(rows[["p_xray", "p_electron", "p_muon"]].sum(axis=1), 1, atol=1e-5)
     assert rows.loc[rows["source"] == "f.fits", "size"].tolist() == [25, 55]
+    edge = ["--edge", 50, 0, 10, 0]
+    invoke(predict, trained, tmp_path / "f.fits", *edge, "--output", tmp_path / "edge.csv")
+    assert pd.read_csv(tmp_path / "edge.csv")[["row0", "col0", "size"]].to_numpy().tolist() == [[60, 10, 50]]
     invoke(predict, trained, one, "--output", tmp_path / "p.parquet")
     assert len(pd.read_parquet(tmp_path / "p.parquet")) == 1
 
@@ -250,6 +255,11 @@ BAD: list[tuple[click.Command, list[Any], str]] = [
         ["tiny_vae", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--output", "{run}", "--resume"],
         "started with model",
     ),
+    (
+        train,
+        ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--output", "{tmp}/half", "--resume"],
+        "damaged",
+    ),
     (evaluate, ["{tmp}/nowhere"], "no run folder"),
     (evaluate, ["{tmp}/empty"], "no config.json"),
     (evaluate, ["vae"], "--publish"),
@@ -273,6 +283,9 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "history.csv").write_text("epoch,loss\n0,1\n")
+    (tmp_path / "half" / "checkpoint.npz").write_bytes((trained / "checkpoint.npz").read_bytes()[:-500])
     names = {"tmp": tmp_path, "layout": layout, "run": trained, "labelled": "ccd_clusters/damic_labelled"}
     before = {p.relative_to(trained): p.stat().st_mtime_ns for p in trained.rglob("*")}
     with pytest.raises((ParticleZooError, click.ClickException)) as error:

@@ -198,7 +198,8 @@ def _read_labels(folder: Path) -> dict[int, int]:
     for file in files:
         try:
             array = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+        # NumPy parses the header as Python source: a damaged one raises whatever its tokenizer and parser raise.
+        except Exception as error:
             raise InputError(f"{file} is no NumPy array of numbers ({type(error).__name__}); copy it again") from error
         if array.ndim != 2 or array.shape[0] != 2 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
             raise InputError(f"{file}: expected two rows, ids and classes; received shape {array.shape}, {array.dtype}")
