@@ -60,6 +60,26 @@ def probeable(labels: np.ndarray) -> bool:
     return len(counts) > 1 and counts.min() > 1
 
 
+def representations(model: Any, clusters: Clusters) -> dict[str, np.ndarray]:
+    """What a class may be read off, (n, k) each: latent mean with and without metadata, metadata alone, and pixels."""
+    inputs = model.preprocess(clusters)
+    return {
+        "latent mean": latents(model, clusters),
+        "latent mean, metadata zeroed": latents(model, clusters, without_meta=True),
+        "metadata alone": inputs["meta"],
+        "pixels": inputs["image"].reshape(len(clusters), -1),
+    }
+
+
+def nearest_neighbours(n: int) -> Any:
+    """The 5-nearest-neighbour classifier on standardised columns, fewer neighbours for fewer than 10 examples."""
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(min(NEIGHBOURS, n // 2)))
+
+
 def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Scores of one representation against the labels.
 
@@ -75,7 +95,6 @@ def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, f
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.model_selection import StratifiedKFold, cross_val_score
-    from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -88,7 +107,7 @@ def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, f
         )
     folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
     vectors = np.nan_to_num(vectors.astype(np.float64))
-    knn = make_pipeline(StandardScaler(), KNeighborsClassifier(min(NEIGHBOURS, len(labels) // 2)))
+    knn = nearest_neighbours(len(labels))
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     with warnings.catch_warnings():
         # A collapsed latent space has fewer distinct points than classes; its scores say so.
@@ -103,12 +122,5 @@ def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, f
 
 
 def compare(model: Any, clusters: Clusters, seed: int = 0) -> dict[str, dict[str, float]]:
-    """`probe` of the latent mean, of the latent mean without metadata, of the metadata alone and of the pixels."""
-    inputs = model.preprocess(clusters)
-    labels = clusters.labels
-    return {
-        "latent mean": probe(latents(model, clusters), labels, seed),
-        "latent mean, metadata zeroed": probe(latents(model, clusters, without_meta=True), labels, seed),
-        "metadata alone": probe(inputs["meta"], labels, seed),
-        "pixels": probe(inputs["image"].reshape(len(clusters), -1), labels, seed),
-    }
+    """`probe` of each of the `representations`."""
+    return {name: probe(x, clusters.labels, seed) for name, x in representations(model, clusters).items()}

@@ -12,7 +12,7 @@ from particle_zoo import data, registry
 from particle_zoo.cli import table
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
-from particle_zoo.evaluation import baseline, classifier
+from particle_zoo.evaluation import baseline, classifier, latent
 from particle_zoo.pipelines.examples import transformed
 from particle_zoo.registry import ModelCard
 from particle_zoo.training.fit import fit
@@ -25,38 +25,35 @@ Row = dict[str, Any]
 
 
 def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quiet: bool = False) -> dict[str, Any]:
-    """Stratified cross-validation by cluster id, the forest on the same folds; prints and returns means over repeats.
+    """Stratified cross-validation by cluster id; prints and returns means over repeats.
 
+    Classifiers stand beside the forest on the same folds. Autoencoders learn from the training folds without labels;
+    then 5-nearest neighbours among the training folds name the held-out clusters, in each of the `representations`.
     No early stopping and no choice of epoch: the held-out fold is looked at once.
 
     Raises:
-        InputError: a model without targets, or fewer clusters of a class than folds.
+        InputError: fewer clusters of a class than folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
     card, clusters, classes = _load(name, options)
     truth = baseline.truth(clusters, classes)
-    if np.bincount(truth, minlength=len(classes)).min() < options["folds"]:
+    count = np.bincount(truth, minlength=len(classes))
+    if count.min() < options["folds"]:
         raise InputError(
-            f"every class needs at least {options['folds']} clusters for as many folds; received {dict(zip(classes, np.bincount(truth, minlength=len(classes)).tolist(), strict=True))}"
+            f"every class needs at least {options['folds']} clusters for as many folds; "
+            f"received {dict(zip(classes, count.tolist(), strict=True))}"
         )
+    guess_fold = _classify if is_classifier(card) else _neighbours
     runs: list[Row] = []
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
-        folds = StratifiedKFold(options["folds"], shuffle=True, random_state=seed)
-        guesses = {
-            card.name: np.empty(len(truth), int),
-            "random forest": np.empty(len(truth), int),
-            "majority class": np.empty(len(truth), int),
-        }
-        for train, test in folds.split(truth, truth):
-            fitted = _train(card, overrides, clusters[train], classes, seed, options["precision"])
-            guesses[card.name][test] = classifier.probabilities(fitted, clusters[test]).argmax(1)
-            features = clusters[train].features()
-            for method, guess in baseline.predict(
-                features, clusters[train].labels, clusters[test], classes, seed
-            ).items():
-                guesses[method][test] = guess
+        guesses: dict[str, np.ndarray] = {}
+        for train, test in StratifiedKFold(options["folds"], shuffle=True, random_state=seed).split(truth, truth):
+            known = classes if is_classifier(card) else None
+            model = _train(card, overrides, clusters[train], known, seed, options["precision"])
+            for method, guess in guess_fold(model, clusters[train], clusters[test], classes, seed).items():
+                guesses.setdefault(method, np.empty(len(truth), int))[test] = guess
         run = {method: classifier.scores(truth, guess, classes) for method, guess in guesses.items()}
         runs.append({"seed": seed, **run})
         if not quiet:
@@ -67,6 +64,26 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
     return _summary(
         f"{options['folds']}-fold by id, {len(truth)} clusters, {options['repeats']} seeds", card, runs, len(truth)
     )
+
+
+def _classify(
+    model: Any, train: Clusters, test: Clusters, classes: tuple[str, ...], seed: int
+) -> dict[str, np.ndarray]:
+    """(n,) predicted class index of the test clusters, by method."""
+    ours = classifier.probabilities(model, test).argmax(1)
+    return {model.zoo_name: ours, **baseline.predict(train.features(), train.labels, test, classes, seed)}
+
+
+def _neighbours(
+    model: Any, train: Clusters, test: Clusters, classes: tuple[str, ...], seed: int
+) -> dict[str, np.ndarray]:
+    """(n,) class index of the test clusters by their neighbours among the training ones, by representation."""
+    known, asked = latent.representations(model, train), latent.representations(model, test)
+    target = baseline.truth(train, classes)
+    return {
+        name: latent.nearest_neighbours(len(train)).fit(vectors, target).predict(asked[name])
+        for name, vectors in known.items()
+    }
 
 
 def _summary(title: str, card: ModelCard, runs: list[Row], n: int) -> dict[str, Any]:
@@ -89,8 +106,13 @@ def seed_split(name: str, overrides: dict[str, Any], options: dict[str, Any], *,
     """The seed's protocol (augment x8, split the copies 80/10/10) beside the same model split by id before augmenting.
 
     Test sets hold 10 % of the copies in both cases. The difference is what the leak is worth.
+
+    Raises:
+        InputError: a model without targets.
     """
     card, clusters, classes = _load(name, options)
+    if not is_classifier(card):
+        raise InputError(f"--protocol seed trains classifiers; {name} is a {card.task}; use --protocol kfold")
     runs: list[Row] = []
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
@@ -155,7 +177,7 @@ def _train(
     card: ModelCard,
     overrides: dict[str, Any],
     train: Clusters,
-    classes: tuple[str, ...],
+    classes: tuple[str, ...] | None,
     seed: int,
     precision: str,
     copies: np.ndarray | None = None,
@@ -172,8 +194,6 @@ def _train(
 
 def _load(name: str, options: dict[str, Any]) -> tuple[ModelCard, Clusters, tuple[str, ...]]:
     card = registry.info(name)
-    if not is_classifier(card):
-        raise InputError(f"--protocol kfold and seed train classifiers; {name} is a {card.task}; leave the option out")
     choice = pick_data(options)
     dataset = choice.pop("dataset") or card.default_dataset
     classes = parse_classes(choice.pop("classes"), dataset)

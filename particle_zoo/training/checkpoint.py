@@ -22,7 +22,8 @@ def read_state(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
         InputError: the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a file open that it cannot understand; this one closes with the block.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             state = json.loads(str(file["state"]))
             return state, [file[f"v{i}"] for i in range(state["variables"])]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:

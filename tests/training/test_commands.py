@@ -264,7 +264,11 @@ BAD: list[tuple[click.Command, list[Any], str]] = [
     (evaluate, ["{tmp}/empty"], "no config.json"),
     (evaluate, ["vae"], "--publish"),
     (evaluate, ["{run}", "--set", "epochs=1"], "--protocol"),
-    (evaluate, ["tiny_vae", "--protocol", "kfold"], "classifiers"),
+    (
+        evaluate,
+        ["tiny_vae", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--protocol", "seed"],
+        "use --protocol kfold",
+    ),
     (embed, ["{run}"], "no latent"),
     (predict, ["{run}", "{tmp}/nowhere.csv"], "does not exist"),
     (predict, ["{run}", "{layout}/clusters", "--output", "{tmp}/p.txt"], ".csv or .parquet"),
@@ -324,6 +328,21 @@ def test_protocols_that_train(layout: Path, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "k.json").read_text())
     assert set(found["mean"]) == {"tiny_cnn", "random forest", "majority class"}
     assert found["n"] == sum(map(sum, found["runs"][0]["tiny_cnn"]["confusion_matrix"]))
+    latent = [
+        *labelled(layout),
+        "--set",
+        "steps=60",
+        "--protocol",
+        "kfold",
+        "--folds",
+        2,
+        "--json",
+        tmp_path / "l.json",
+    ]
+    invoke(evaluate, "tiny_vae", *latent)
+    mean = json.loads((tmp_path / "l.json").read_text())["mean"]
+    assert set(mean) == {"latent mean", "latent mean, metadata zeroed", "metadata alone", "pixels"}
+    assert mean["metadata alone"]["accuracy"] > 0.6
     invoke(evaluate, "tiny_cnn", *common, "--protocol", "seed", "--json", tmp_path / "s.json")
     run = json.loads((tmp_path / "s.json").read_text())["runs"][0]
     # The message of this protocol: every copy of the seed's test set has a sibling in training, no clean one has.

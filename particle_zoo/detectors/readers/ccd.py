@@ -197,7 +197,8 @@ def _read_labels(folder: Path) -> dict[int, int]:
     labels: dict[int, int] = {}
     for file in files:
         try:
-            array = np.load(file, allow_pickle=False)
+            with file.open("rb") as stream:
+                array = np.lib.format.read_array(stream, allow_pickle=False)
         # NumPy parses the header as Python source: a damaged one raises whatever its tokenizer and parser raise.
         except Exception as error:
             raise InputError(f"{file} is no NumPy array of numbers ({type(error).__name__}); copy it again") from error
