@@ -80,7 +80,7 @@ def train(
         )
     run_folder.start(folder, job.config(), resume=resume)
     started = time.perf_counter()
-    metrics = session.train(job, folder, quiet=quiet)
+    metrics = session.train(job, folder, pretrain=options["init"] == "none", quiet=quiet)
     metrics["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "metrics.json", metrics)
     if options["json_path"]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.pipelines.examples import Examples, transformed
-from particle_zoo.training.feed import EpochBatches
+from particle_zoo.pipelines.examples import transformed
 
-BATCH = 64
+BATCH = 128
 
 
-def logits(model: Any, clusters: Clusters, symmetry: int | None = None) -> np.ndarray:
-    """(n, classes) float32 model outputs, for inputs turned by one of the 8 symmetries of the square if given."""
-    preprocess = model.preprocess
-    if symmetry:
-
-        def preprocess(part: Clusters) -> Any:
-            return transformed(model.preprocess(part), np.full(len(part), symmetry), model.preprocess)
-
-    return np.asarray(model.predict(EpochBatches(Examples(clusters, preprocess, batch_size=BATCH)), verbose=0))
+def logits(model: Any, clusters: Clusters, symmetry: np.ndarray | None = None) -> np.ndarray:
+    """(n, classes) float32 model outputs; image i turned by symmetry `symmetry[i]` of the square if given."""
+    parts = []
+    for start, inputs in _batches(model, clusters):
+        if symmetry is not None:
+            inputs = transformed(inputs, symmetry[start : start + BATCH], model.preprocess)
+        parts.append(np.asarray(model.predict_on_batch(inputs)))
+    return np.concatenate(parts)
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -36,7 +34,19 @@ def probabilities(model: Any, clusters: Clusters) -> np.ndarray:
     """(n, classes) class probabilities; the mean over the 8 symmetries where the model's config asks for it."""
     if not model.zoo_config.test_time_average:
         return softmax(logits(model, clusters))
-    return np.mean([softmax(logits(model, clusters, symmetry)) for symmetry in range(8)], axis=0)
+    parts = []
+    for start, inputs in _batches(model, clusters):
+        # Drawn once, turned eight times: drawing is the slow part of small models.
+        n = min(BATCH, len(clusters) - start)
+        turned = (transformed(inputs, np.full(n, symmetry), model.preprocess) for symmetry in range(8))
+        parts.append(np.mean([softmax(np.asarray(model.predict_on_batch(x))) for x in turned], axis=0))
+    return np.concatenate(parts)
+
+
+def _batches(model: Any, clusters: Clusters) -> Iterator[tuple[int, Any]]:
+    """Yield position of the first cluster and model inputs of each batch."""
+    for start in range(0, len(clusters), BATCH):
+        yield start, model.preprocess(clusters[start : start + BATCH])
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:

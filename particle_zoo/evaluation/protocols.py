@@ -13,9 +13,9 @@ from particle_zoo.cli import table
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation import baseline, classifier, latent
-from particle_zoo.pipelines.examples import transformed
 from particle_zoo.registry import ModelCard
 from particle_zoo.training.fit import fit
+from particle_zoo.training.pretrain import pretrained_weights, wanted
 from particle_zoo.training.session import build, is_classifier, parse_classes, pick_data
 
 COPIES = 8
@@ -45,13 +45,20 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
             f"received {dict(zip(classes, count.tolist(), strict=True))}"
         )
     guess_fold = _classify if is_classifier(card) else _neighbours
+    settings = registry.config_class(card.name).from_settings(overrides).model_dump()
+    start = None
     runs: list[Row] = []
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
         guesses: dict[str, np.ndarray] = {}
+        if wanted(settings, card, options["dataset"] or card.default_dataset, classes):
+            # The pretraining sees simulated clusters only, so all folds of a seed can start from one.
+            start = pretrained_weights(
+                card, settings, classes, seed=seed, precision=options["precision"], data_dir=options["data_dir"]
+            )
         for train, test in StratifiedKFold(options["folds"], shuffle=True, random_state=seed).split(truth, truth):
             known = classes if is_classifier(card) else None
-            model = _train(card, overrides, clusters[train], known, seed, options["precision"])
+            model = _train(card, settings, clusters[train], known, seed, options["precision"], start=start)
             for method, guess in guess_fold(model, clusters[train], clusters[test], classes, seed).items():
                 guesses.setdefault(method, np.empty(len(truth), int))[test] = guess
         run = {method: classifier.scores(truth, guess, classes) for method, guess in guesses.items()}
@@ -113,14 +120,15 @@ def seed_split(name: str, overrides: dict[str, Any], options: dict[str, Any], *,
     card, clusters, classes = _load(name, options)
     if not is_classifier(card):
         raise InputError(f"--protocol seed trains classifiers; {name} is a {card.task}; use --protocol kfold")
+    settings = registry.config_class(card.name).from_settings(overrides).model_dump()
     runs: list[Row] = []
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
         run: Row = {"seed": seed}
         for kind, split in (("leaky (seed)", _leaky), ("clean (by id)", _clean)):
             (train, train_copy), (test, test_copy) = split(len(clusters), np.random.default_rng(seed))
-            model = _train(card, overrides, clusters[train], classes, seed, options["precision"], copies=train_copy)
-            guess = classifier.softmax(_turned_logits(model, clusters[test], test_copy)).argmax(1)
+            model = _train(card, settings, clusters[train], classes, seed, options["precision"], copies=train_copy)
+            guess = classifier.logits(model, clusters[test], test_copy).argmax(1)
             run[kind] = classifier.scores(baseline.truth(clusters[test], classes), guess, classes)
             run[kind]["siblings_in_train"] = float(np.isin(test, train).mean())
         runs.append(run)
@@ -155,39 +163,24 @@ def _clean(n: int, rng: np.random.Generator) -> tuple[Part, Part]:
     return (np.repeat(train, COPIES), np.tile(every, len(train))), (np.repeat(test, COPIES), np.tile(every, len(test)))
 
 
-class _Turned:
-    """A preprocessor that applies a fixed symmetry to each cluster, looked up by its position in the `copy` column."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __call__(self, part: Clusters) -> Any:
-        return transformed(self.model.preprocess(part), part.table["copy"].to_numpy(), self.model.preprocess)
-
-
-def _turned_logits(model: Any, clusters: Clusters, copies: np.ndarray) -> np.ndarray:
-    from particle_zoo.pipelines.examples import Examples
-    from particle_zoo.training.feed import EpochBatches
-
-    examples = Examples(clusters.with_table(copy=copies), _Turned(model), batch_size=classifier.BATCH)
-    return np.asarray(model.predict(EpochBatches(examples), verbose=0))
-
-
 def _train(
     card: ModelCard,
-    overrides: dict[str, Any],
+    settings: dict[str, Any],
     train: Clusters,
     classes: tuple[str, ...] | None,
     seed: int,
     precision: str,
+    *,
+    start: list[np.ndarray] | None = None,
     copies: np.ndarray | None = None,
 ) -> Any:
     keras.utils.clear_session(free_memory=True)
-    settings = registry.config_class(card.name).from_settings(overrides).model_dump()
     if copies is not None:
         # The on-the-fly symmetries make every copy anyway; one epoch over all copies is 8 over the clusters.
-        settings["epochs"] = max(1, settings["epochs"] // COPIES)
+        settings = {**settings, "epochs": max(1, settings["epochs"] // COPIES)}
     model = build(card, settings, train, classes, seed=seed, precision=precision)
+    if start is not None:
+        model.set_weights(start)
     fit(model, train, None, classes=classes, seed=seed)
     return model
 

@@ -28,6 +28,7 @@ SEED_RECIPE = {
     "patience": 0,
     "test_time_average": False,
     "balance": 0.0,
+    "pretrain_epochs": 0,
 }
 
 
@@ -37,6 +38,9 @@ class ClassifierConfig(ZooConfig):
     classes: int = pydantic.Field(3, ge=2)
     dropout_rate: float = pydantic.Field(0.4981, ge=0, lt=1)
     recipe: Literal["best", "seed"] = "best"
+    pretrain_epochs: int = pydantic.Field(
+        0, ge=0, description="epochs on simulated clusters of the same classes before the training clusters"
+    )
     balance: float = pydantic.Field(
         0.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
     )

@@ -28,6 +28,7 @@ SEED_RECIPE = {
     "patience": 0,
     "test_time_average": False,
     "balance": 0.0,
+    "pretrain_epochs": 0,
 }
 
 

@@ -14,6 +14,9 @@ import numpy as np
 from particle_zoo.cli import replacing
 from particle_zoo.errors import InputError
 
+CHECKPOINT = "checkpoint.npz"
+"""Name of the state file in a run folder."""
+
 
 def read_state(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Counters and variables of a checkpoint.

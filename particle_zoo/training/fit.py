@@ -10,7 +10,7 @@ import keras
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.pipelines.examples import Examples
-from particle_zoo.training.checkpoint import Checkpoint
+from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, training_batches
 
 
@@ -77,7 +77,7 @@ def fit(
         all_callbacks.append(stopper)
     first, checkpoint = 0, None
     if folder is not None:
-        checkpoint = Checkpoint(folder / "checkpoint.npz", folder / "model.weights.h5", monitor, stopper)
+        checkpoint = Checkpoint(folder / CHECKPOINT, folder / "model.weights.h5", monitor, stopper)
         first = checkpoint.restore(model)
         history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=first > 0)
         # The row before the state: a kill between the two leaves a row too many, which the resume removes.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.errors import InputError
-from particle_zoo.training.checkpoint import read_state
+from particle_zoo.training.checkpoint import CHECKPOINT, read_state
 
 PACKAGES = ("particle-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "tensorflow-datasets")
 
@@ -52,7 +52,7 @@ def clear(folder: Path) -> None:
         "history.csv",
         "metrics.json",
         "card.json",
-        "checkpoint.npz",
+        CHECKPOINT,
         "baseline.parquet",
     ):
         (folder / name).unlink(missing_ok=True)
@@ -102,7 +102,7 @@ def _short(value: Any) -> str:
 
 def trim_history(folder: Path) -> None:
     """Drop rows of epochs that the checkpoint does not know: a kill came between the row and the state."""
-    history, state = folder / "history.csv", folder / "checkpoint.npz"
+    history, state = folder / "history.csv", folder / CHECKPOINT
     if not history.exists():
         return
     if not state.exists():

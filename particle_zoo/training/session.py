@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import keras
 import numpy as np
 
@@ -16,6 +17,7 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.registry import ModelCard
 from particle_zoo.training import run_folder
+from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.fit import fit
 
 SEED_CLASSES = ("xray", "electron", "muon")
@@ -35,6 +37,7 @@ class Job:
     seed: int
     precision: str
     limit: int | None
+    data_dir: Path | None = None
 
     def config(self) -> dict[str, Any]:
         """What config.json says: everything needed to rebuild the model and to repeat the run."""
@@ -121,7 +124,7 @@ def prepare(
         # Another split than train may hold the validation clusters themselves.
         validation = validation[~np.isin(validation.ids, train.ids)]
     model = build(card, settings.model_dump(), train, chosen, seed=seed, precision=precision)
-    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit)
+    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, data_dir)
 
 
 def build(
@@ -164,15 +167,29 @@ def initialise(job: Job, source: str) -> None:
     job.model.set_weights(other.get_weights())
 
 
-def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
-    """Fit, then write metrics, card, figures and the baseline's training table; returns the metrics."""
+def train(job: Job, folder: Path, *, pretrain: bool = True, quiet: bool = False) -> dict[str, Any]:
+    """Fit, then write metrics, card, figures and the baseline's training table; returns the metrics.
+
+    Args:
+        job: what to train.
+        folder: run folder; a checkpoint in it is continued.
+        pretrain: whether to pretrain on simulated clusters first, where the settings say so.
+        quiet: no progress.
+    """
     from particle_zoo.evaluation import baseline, report
+    from particle_zoo.training.pretrain import pretrained_weights, wanted
     from particle_zoo.weights import write_card
 
     if job.classes:
         baseline.store(folder / "baseline.parquet", job.train)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
+    settings = job.model.zoo_config.model_dump()
+    if pretrain and wanted(settings, job.card, job.dataset, job.classes) and not (folder / CHECKPOINT).exists():
+        if not quiet:
+            click.echo(f"first {settings['pretrain_epochs']} epochs on simulated clusters")
+        source: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "data_dir": job.data_dir}
+        job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), verbose=verbose, **source))
     fit(job.model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
     write_card(folder, job.card.name, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
