@@ -51,11 +51,9 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
         guesses: dict[str, np.ndarray] = {}
-        if wanted(settings, card, options["dataset"] or card.default_dataset, classes):
+        if wanted(settings, options["dataset"] or card.default_dataset, classes):
             # The pretraining sees simulated clusters only, so all folds of a seed can start from one.
-            start = pretrained_weights(
-                card, settings, classes, seed=seed, precision=options["precision"], data_dir=options["data_dir"]
-            )
+            start = pretrained_weights(card, settings, classes, seed=seed, precision=options["precision"])
         for train, test in StratifiedKFold(options["folds"], shuffle=True, random_state=seed).split(truth, truth):
             known = classes if is_classifier(card) else None
             model = _train(card, settings, clusters[train], known, seed, options["precision"], start=start)

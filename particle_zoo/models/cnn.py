@@ -39,8 +39,9 @@ class ClassifierConfig(ZooConfig):
     dropout_rate: float = pydantic.Field(0.4981, ge=0, lt=1)
     recipe: Literal["best", "seed"] = "best"
     pretrain_epochs: int = pydantic.Field(
-        0, ge=0, description="epochs on simulated clusters of the same classes before the training clusters"
+        0, ge=0, description="epochs on simulated clusters of the same classes before real training clusters"
     )
+    pretrain_clusters: int = pydantic.Field(9000, ge=1, description="how many of them")
     balance: float = pydantic.Field(
         0.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
     )

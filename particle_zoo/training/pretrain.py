@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from particle_zoo import data
-from particle_zoo.clusters import Clusters
 from particle_zoo.registry import ModelCard
+from particle_zoo.simulation import ccd
 from particle_zoo.training.fit import fit
 from particle_zoo.training.session import build
 
+SEED = 100_000
+"""Added to the seed of a training: its simulated clusters are none of the data set `ccd_clusters/simulated`."""
 
-def wanted(settings: dict[str, Any], card: ModelCard, dataset: str, classes: Sequence[str] | None) -> bool:
-    """Whether these settings ask for pretraining, on clusters other than the training clusters themselves."""
-    return bool(classes and settings.get("pretrain_epochs")) and _name(dataset) != _name(card.default_dataset)
+
+def wanted(settings: dict[str, Any], dataset: str, classes: Sequence[str] | None) -> bool:
+    """Whether these settings ask for pretraining: on real clusters of classes that the simulation has."""
+    simulated = dataset.partition("/")[2] in ("", "simulated")
+    return bool(settings.get("pretrain_epochs")) and not simulated and bool(set(classes or ()) & set(ccd.KINDS))
 
 
 def pretrained_weights(
@@ -27,10 +29,9 @@ def pretrained_weights(
     *,
     seed: int,
     precision: str = "float32",
-    data_dir: Path | None = None,
     verbose: int | str = 0,
 ) -> list[np.ndarray]:
-    """Weights of a model trained on all simulated clusters of the classes, for `pretrain_epochs` of the settings.
+    """Weights after `pretrain_epochs` epochs on `pretrain_clusters` simulated clusters, the classes in equal shares.
 
     Preprocessing statistics are those of the simulation, so the weights depend on no real cluster. Classes that the
     simulation does not have are left to the training that follows.
@@ -39,21 +40,13 @@ def pretrained_weights(
         card: the model.
         settings: its configuration.
         classes: class names in target order.
-        seed: seed of weights, order and augmentation.
+        seed: seed of the simulation, the first weights, order and augmentation.
         precision: dtype policy.
-        data_dir: where the prepared simulation is kept.
         verbose: as in `keras.Model.fit`.
-
-    Raises:
-        InputError: the simulation has none of the classes.
     """
-    simulated: Clusters = data.load(card.default_dataset, "all", classes=classes, data_dir=data_dir)
-    settings = {**settings, "epochs": settings["pretrain_epochs"]}
+    mix = {name: 1.0 for name in classes if name in ccd.KINDS}
+    simulated = ccd.generate(settings["pretrain_clusters"], SEED + seed, mix=mix)
+    settings = {**settings, "epochs": settings["pretrain_epochs"], "balance": 0.0}
     model = build(card, settings, simulated, classes, seed=seed, precision=precision)
     fit(model, simulated, None, classes=classes, seed=seed, verbose=verbose)
     return list(model.get_weights())
-
-
-def _name(dataset: str) -> str:
-    name, _, config = dataset.partition("/")
-    return f"{name}/{config or 'simulated'}"

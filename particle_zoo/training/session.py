@@ -37,7 +37,6 @@ class Job:
     seed: int
     precision: str
     limit: int | None
-    data_dir: Path | None = None
 
     def config(self) -> dict[str, Any]:
         """What config.json says: everything needed to rebuild the model and to repeat the run."""
@@ -124,7 +123,7 @@ def prepare(
         # Another split than train may hold the validation clusters themselves.
         validation = validation[~np.isin(validation.ids, train.ids)]
     model = build(card, settings.model_dump(), train, chosen, seed=seed, precision=precision)
-    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, data_dir)
+    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit)
 
 
 def build(
@@ -185,11 +184,13 @@ def train(job: Job, folder: Path, *, pretrain: bool = True, quiet: bool = False)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
     settings = job.model.zoo_config.model_dump()
-    if pretrain and wanted(settings, job.card, job.dataset, job.classes) and not (folder / CHECKPOINT).exists():
+    if pretrain and wanted(settings, job.dataset, job.classes) and not (folder / CHECKPOINT).exists():
         if not quiet:
-            click.echo(f"first {settings['pretrain_epochs']} epochs on simulated clusters")
-        source: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "data_dir": job.data_dir}
-        job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), verbose=verbose, **source))
+            click.echo(
+                f"first {settings['pretrain_epochs']} epochs on {settings['pretrain_clusters']:,} simulated clusters"
+            )
+        options: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "verbose": verbose}
+        job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), **options))
     fit(job.model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
     write_card(folder, job.card.name, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
