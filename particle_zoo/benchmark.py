@@ -1,4 +1,4 @@
-"""`python -m particle_zoo.benchmark WHAT`: speed beside what one would use instead, in one run."""
+"""`python -m particle_zoo.benchmark WHAT`: speed beside what one would use instead, and simulation beside reality."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPE = (4084, 2035)
 
 @click.group()
 def benchmark() -> None:
-    """Measure speed. Ratios between methods of one run mean something; times depend on the machine."""
+    """Measure speed, and how far the simulation can be trusted. Times depend on the machine, ratios hardly."""
 
 
 @benchmark.command(context_settings={"show_default": True})
@@ -58,6 +58,24 @@ def clustering(n: int, seed: int, repeats: int, json_path: Path | None, quiet: b
         ],
     )
     click.echo(f"{result['ratio']:.0f} times as fast, " + ("the same clusters" if same else "DIFFERENT clusters"))
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
+@click.option(
+    "--data", "folder", type=click.Path(path_type=Path), required=True,
+    help="Folder with timepix1/*.yml.gz (mPIXdaq) and ccd/ (the labelled layout), or one of them.",
+)  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path), default=Path("real"), help="Folder of the figures.")
+@click.option("--primaries", "n", type=click.IntRange(100), default=20_000, help="Simulated primaries a component.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def real(folder: Path, output: Path, n: int, seed: int, json_path: Path | None, quiet: bool) -> None:
+    """Simulation against real clusters: Kolmogorov-Smirnov distances, overlays, and a forest trained on simulation."""
+    from particle_zoo.evaluation import real_data
+
+    result = real_data.compare(folder, output, n=n, seed=seed)
     if json_path:
         write_json(json_path, result)
 
