@@ -8,12 +8,15 @@ mixture is then a prediction of the simulation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from particle_zoo.simulation.sensor import SensorConfig
 
 BINS = np.geomspace(5, 12_000, 37)
 """Edges of the fitted energy spectrum, keV."""
@@ -27,20 +30,21 @@ class Component:
         particle: as `particle_zoo.simulate` knows it.
         low_mev, high_mev: interval of the kinetic energy.
         index: of dN/dE ~ E^-index.
-        angles: angle law.
+        angles: angle law; "cosine" is what an isotropic flux sends through a surface.
+        rate_hz: expected clusters a second; its share follows from the length of the run and is not fitted.
     """
 
     particle: str
     low_mev: float
     high_mev: float
     index: float = 1.0
-    angles: str = "isotropic"
+    angles: str = "cosine"
+    rate_hz: float | None = None
 
     @property
     def name(self) -> str:
         """For tables."""
-        low, high = 1e3 * self.low_mev, 1e3 * self.high_mev
-        return f"{self.particle} {low:g}-{high:g} keV"
+        return f"{self.particle} {self.low_mev:g}-{self.high_mev:g} MeV"
 
 
 GAMMA = (
@@ -53,7 +57,8 @@ GAMMA = (
     Component("electron", 0.1, 0.3),
     Component("electron", 0.3, 0.7),
     Component("electron", 0.7, 1.5),
-    Component("muon", 1000, 10_000, 1.0, "cosine"),
+    # 1 a minute and cm2 through a horizontal surface (PDG review, Cosmic rays); 1.98 cm2.
+    Component("muon", 1000, 10_000, 1.0, "cosine", rate_hz=0.033),
 )
 """A gamma source of unknown nuclide, with cosmic muons."""
 
@@ -70,14 +75,14 @@ STONE = (
 
 
 def mixture(
-    real: Clusters, components: tuple[Component, ...], *, preset: str, n: int, seed: int
+    real: Clusters, components: tuple[Component, ...], *, preset: str | SensorConfig, n: int, seed: int
 ) -> tuple[Clusters, dict[str, float]]:
     """Simulate the components and mix them in the shares that fit the energy spectrum of the real clusters.
 
     Args:
         real: clusters in keV.
         components: what the source sends.
-        preset: of `particle_zoo.simulate`.
+        preset: sensor, as `particle_zoo.simulate` takes it.
         n: primaries simulated a component.
         seed: of everything random.
 
@@ -97,10 +102,13 @@ def mixture(
     parts = [_simulate(component, preset, n, seed + i) for i, component in enumerate(components)]
     observed = _spectrum(real)
     templates = np.column_stack([_spectrum(part) / max(len(part), 1) for part in parts])
+    seconds = float(real.table["time_s"].max()) if "time_s" in real.table else 0.0
+    weights = np.array([(component.rate_hz or 0.0) * seconds for component in components])
+    free = np.array([component.rate_hz is None for component in components])
     # Poisson errors of the real histogram; empty bins count as one entry.
     error = np.sqrt(np.maximum(observed, 1))
-    weights, _ = nnls(templates / error[:, None], observed / error)
-    if not weights.sum():
+    weights[free], _ = nnls(templates[:, free] / error[:, None], (observed - templates @ weights) / error)
+    if not weights[free].sum():
         raise InputError("no mixture of the components fits the energy spectrum; give other components")
     shares = weights / weights.sum()
     total = min(len(part) / share for part, share in zip(parts, shares, strict=True) if share > 0)
@@ -113,7 +121,7 @@ def mixture(
     return Clusters.concat(chosen), {c.name: float(s) for c, s in zip(components, shares, strict=True)}
 
 
-def _simulate(component: Component, preset: str, n: int, seed: int) -> Clusters:
+def _simulate(component: Component, preset: str | SensorConfig, n: int, seed: int) -> Clusters:
     from particle_zoo.simulation import simulate
     from particle_zoo.simulation.spectra import Spectrum
 

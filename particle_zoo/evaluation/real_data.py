@@ -81,7 +81,7 @@ def _overlay(
     ours, theirs = overlay.quantities(simulated), overlay.quantities(real)
     found = overlay.distances(ours, theirs)
     table(
-        f"{title}: {len(simulated):,} simulated and {len(real):,} real clusters",
+        f"{title}: {len(simulated):,} simulated, {len(real):,} real",
         ("quantity", "KS distance", "by chance (95 %)", "median simulated", "median real"),
         list(found[["quantity", "ks", "chance", "median_simulated", "median_real"]].itertuples(index=False, name=None)),
     )
@@ -99,7 +99,7 @@ def _ccd(folder: Path, output: Path, seed: int) -> dict[str, Any]:
     simulated = overlay.as_masks(data.load("ccd_clusters/simulated", "all", use_tfds=False))
     result: dict[str, Any] = {}
     mixed = _in_the_shares_of(simulated, real, np.random.default_rng(seed))
-    title = "labelled CCD clusters, simulated ones in the shares of the labels"
+    title = "CCD, in the class shares of the labels"
     result["distances"] = _overlay("ccd", title, mixed, real, output, "ADU").to_dict("records")
 
     by_class = transfer.shape_distances(simulated, real, CLASSES)
