@@ -85,7 +85,7 @@ def frame(n: int, seed: int) -> np.ndarray:
     from particle_zoo.simulation.ccd import CCD, generate
 
     rng = np.random.default_rng(seed)
-    image = rng.normal(CCD.pedestal_adu, CCD.noise_e * 10, SHAPE).astype(np.float32)
+    image = rng.normal(CCD.pedestal_adu, 2 * CCD.noise_kev * CCD.gain_adu_per_kev, SHAPE).astype(np.float32)
     # One cell a cluster, so that few of them touch; the longest tracks of the simulation do not fit into a cell.
     cell = int(np.sqrt(SHAPE[0] * SHAPE[1] / n))
     stock = [h[:, :3] - [h[:, 0].min(), h[:, 1].min(), 0] for h in generate(400, seed)]
