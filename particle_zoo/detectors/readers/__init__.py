@@ -9,7 +9,7 @@ from typing import Any
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers import ccd, clog, fits, mpixdaq, parquet, t3pa
-from particle_zoo.detectors.readers.format import Format, find
+from particle_zoo.detectors.readers.format import Format, check_options, find
 from particle_zoo.errors import InputError
 
 FORMATS: tuple[Format, ...] = (
@@ -49,14 +49,28 @@ def read(path: str | Path, **options: Any) -> Clusters | Hits:
     return Hits.concat(hits) if hits else Clusters.concat(part for part in parts if isinstance(part, Clusters))
 
 
-def iter_parts(path: str | Path, **options: Any) -> Iterator[Clusters | Hits]:
-    """`read` in pieces that fit into memory: a frame, a folder of clusters or a block of rows at a time."""
+def iter_parts(path: str | Path, *, ignore_unknown: bool = False, **options: Any) -> Iterator[Clusters | Hits]:
+    """`read` in pieces that fit into memory: a frame, a folder of clusters or a block of rows at a time.
+
+    Args:
+        path: file or folder.
+        ignore_unknown: leave out options the format does not have, for commands that take files of several formats.
+        options: of the format.
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a detector file or a folder of them")
-    if not path.is_dir():
-        yield from find(path, FORMATS).parts(path, **options)
+    if path.is_dir():
+        yield from _folder(path, options)
         return
+    found = find(path, FORMATS)
+    if ignore_unknown:
+        options = {name: value for name, value in options.items() if name in found.options}
+    check_options(found.name, options, found.options)
+    yield from found.parts(path, **options)
+
+
+def _folder(path: Path, options: dict[str, Any]) -> Iterator[Clusters]:
     frames = fits.find(path)
     if frames:
         for frame in frames:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def _read_labels(folder: Path) -> dict[int, int]:
     for file in files:
         try:
             array = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+        except (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, tokenize.TokenError) as error:
             raise InputError(f"{file} is no NumPy array of numbers ({type(error).__name__}); copy it again") from error
         if array.ndim != 2 or array.shape[0] != 2 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
             raise InputError(f"{file}: expected two rows, ids and classes; received shape {array.shape}, {array.dtype}")
@@ -227,12 +228,11 @@ def _is_grid(start: bytes) -> bool:
     return b"," in start and re.fullmatch(rb"[0-9eE+.,\s-]+", start) is not None
 
 
-# The fallback for text: other formats are asked first. Cluster files have no options; those meant for frames that lie
-# beside them in one command are not an error.
-CSV_FORMAT = Format("cluster CSV", (".csv",), _is_grid, lambda path, **_: iter((read_cluster_csv(path),)))
+# The fallback for text: other formats are asked first.
+CSV_FORMAT = Format("cluster CSV", (".csv",), _is_grid, lambda path: iter((read_cluster_csv(path),)))
 TAR_FORMAT = Format(
     "tar archive of cluster CSVs",
     (".tar", ".tar.gz", ".tgz"),
     lambda start: start[257:262] == b"ustar",
-    lambda path, **_: iter((read_folder(path),)),
+    lambda path: iter((read_folder(path),)),
 )

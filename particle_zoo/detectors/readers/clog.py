@@ -10,14 +10,13 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.readers.format import Format, check_options
+from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
 FRAME = re.compile(rb"Frame\s+(\d{1,18})\s*(?:\(\s*([^,()]{1,40}),\s*([^,()]{1,40}?)\s*s?\s*\))?\s*")
@@ -138,9 +137,4 @@ def _start(line: bytes) -> str:
     return repr(line[:40].decode("ascii", "replace").strip())
 
 
-def _parts(path: Path, **options: Any) -> Iterator[Clusters]:
-    check_options(".clog", options, ("unit",))
-    return iter_clusters(path, **options)
-
-
-FORMAT = Format(".clog", (".clog",), lambda start: FRAME.match(start.lstrip()) is not None, _parts)
+FORMAT = Format(".clog", (".clog",), lambda start: FRAME.match(start.lstrip()) is not None, iter_clusters, ("unit",))

@@ -18,6 +18,9 @@ from particle_zoo.errors import InputError
 SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fz")
 MAGIC = b"SIMPLE  ="
 
+OPTIONS = ("threshold", "min_size", "edge", "connectivity", "unit")
+"""Of `particle_zoo.detectors.clustering.cluster`."""
+
 
 def find(folder: Path) -> list[Path]:
     """FITS files of a folder in order of their names; hidden ones are skipped."""
@@ -75,4 +78,4 @@ def clusters(path: Path, **options: Any) -> Iterator[Clusters]:
         yield cluster(frame, source=name, **options)
 
 
-FORMAT = Format("FITS", SUFFIXES, lambda start: start.startswith(MAGIC), clusters)
+FORMAT = Format("FITS", SUFFIXES, lambda start: start.startswith(MAGIC), clusters, OPTIONS)

@@ -15,8 +15,6 @@ from particle_zoo.errors import InputError
 HEAD = 4096
 """Bytes of content a format may look at."""
 
-Parts = Iterator[Clusters | Hits]
-
 
 @dataclass(frozen=True)
 class Format:
@@ -27,12 +25,14 @@ class Format:
         suffixes: endings of its file names, lower case, with the dot.
         recognise: whether the first bytes of a file (unpacked, if it is gzipped) can only be this format.
         parts: the content of a file, in pieces that fit into memory.
+        options: keyword arguments of `parts`.
     """
 
     name: str
     suffixes: tuple[str, ...]
     recognise: Callable[[bytes], bool]
-    parts: Callable[..., Parts]
+    parts: Callable[..., Iterator[Clusters | Hits]]
+    options: tuple[str, ...] = ()
 
     def named(self, path: Path) -> bool:
         """Whether the name of the file has one of the endings."""

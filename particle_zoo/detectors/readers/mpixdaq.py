@@ -23,7 +23,7 @@ import pandas as pd
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.clustering import cluster
-from particle_zoo.detectors.readers.format import Format, check_options
+from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
 BATCH = 2000
@@ -36,7 +36,7 @@ DATA = re.compile(r"^(frame_data|cluster_data):[ \t]*", re.MULTILINE)
 NEXT_SECTION = re.compile(r"^(?:[A-Za-z_]\w*:|\.\.\.|---)", re.MULTILINE)
 NO_NUMBERS = re.compile(r"[^][0-9eE+.,\s-]")
 ENTRY = re.compile(r"^[ \t]*-(?=[ \t\n])", re.MULTILINE)
-CSV_HEADER = b"time,x_mean,y_mean,"
+CSV_HEADER = "time,x_mean,y_mean,"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_properties(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     try:
         table = pd.read_csv(path, skipinitialspace=True)
-        if not ",".join(table.columns).startswith(CSV_HEADER.decode()):
+        if not ",".join(table.columns).startswith(CSV_HEADER):
             raise ValueError("its header does not start with time,x_mean,y_mean")
         return table.astype(np.float64)
     except (ValueError, OSError, OverflowError) as error:
@@ -96,6 +96,11 @@ def read_properties(path: str | Path) -> pd.DataFrame:
 
 def _open(path: Path, partial: bool) -> _File:
     text = _text(path)
+    if text.startswith(CSV_HEADER):
+        raise InputError(
+            f"{path} holds cluster properties without pixels; read it with readers.mpixdaq.read_properties, or give "
+            "the .yml file of the same run"
+        )
     data = DATA.search(text)
     if data is None:
         raise InputError(f"{path} has neither frame_data nor cluster_data; expected a .yml or .yml.gz file of mPIXdaq")
@@ -276,18 +281,10 @@ def _frames(file: _File, start: int, values: list[Any]) -> Iterator[Clusters]:
         yield Clusters(hits, found.columns, found.offsets, table, "keV")
 
 
-def _parts(path: Path, **options: Any) -> Iterator[Clusters]:
-    check_options("mPIXdaq", options, ("partial",))
-    if path.name.lower().endswith(".csv"):
-        raise InputError(
-            f"{path} holds cluster properties without pixels; read it with readers.mpixdaq.read_properties, or give "
-            "the .yml file of the same run"
-        )
-    return iter_clusters(path, **options)
-
-
 def _recognise(start: bytes) -> bool:
-    return start.startswith(CSV_HEADER) or re.search(rb"^(?:frame_data|cluster_data):", start, re.M) is not None
+    return (
+        start.startswith(CSV_HEADER.encode()) or re.search(rb"^(?:frame_data|cluster_data):", start, re.M) is not None
+    )
 
 
-FORMAT = Format("mPIXdaq", (".yml", ".yml.gz", ".yaml", ".yaml.gz"), _recognise, _parts)
+FORMAT = Format("mPIXdaq", (".yml", ".yml.gz", ".yaml", ".yaml.gz"), _recognise, iter_clusters, ("partial",))

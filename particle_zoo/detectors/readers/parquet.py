@@ -11,7 +11,7 @@ import numpy as np
 
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.readers.format import Format, check_options
+from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
 KEY = b"particle_zoo"
@@ -67,9 +67,4 @@ def _clusters(block: Any, columns: tuple[str, ...], unit: str) -> Clusters:
     return Clusters(hits, columns, offsets - offsets[0], table, unit)
 
 
-def _parts(path: Path, **options: Any) -> Iterator[Clusters]:
-    check_options(".parquet", options, ("batch",))
-    return iter_clusters(path, **options)
-
-
-FORMAT = Format("parquet", (".parquet",), lambda start: start[:4] == b"PAR1", _parts)
+FORMAT = Format("parquet", (".parquet",), lambda start: start[:4] == b"PAR1", iter_clusters, ("batch",))

@@ -12,13 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from particle_zoo.detectors.hits import Hits
-from particle_zoo.detectors.readers.format import Format, check_options
+from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
 COLUMNS = ("Index", "Matrix Index", "ToA", "ToT", "FToA", "Overflow")
@@ -115,9 +114,4 @@ def _place(path: Path, separator: str) -> str:
     return "after the last complete line: the rows cannot be parsed"
 
 
-def _parts(path: Path, **options: Any) -> Iterator[Hits]:
-    check_options(".t3pa", options, ("chunk",))
-    return iter_hits(path, **options)
-
-
-FORMAT = Format(".t3pa", (".t3pa",), lambda start: HEADER.match(start) is not None, _parts)
+FORMAT = Format(".t3pa", (".t3pa",), lambda start: HEADER.match(start) is not None, iter_hits, ("chunk",))
