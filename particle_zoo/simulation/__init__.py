@@ -7,6 +7,7 @@ reproduces is measured by `python -m particle_zoo.benchmark physics`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from particle_zoo.clusters import Clusters
@@ -47,14 +48,37 @@ def simulate(
     Raises:
         InputError: a name that is unknown, a value without physical meaning, or primaries that leave no cluster.
     """
+    return Clusters.concat(
+        iter_simulate(
+            preset, particle=particle, n=n, seed=seed, energy_mev=energy_mev, spectrum=spectrum, angles=angles
+        )
+    )
+
+
+def iter_simulate(
+    preset: str | SensorConfig,
+    *,
+    particle: str,
+    n: int,
+    seed: int,
+    energy_mev: float | None = None,
+    spectrum: Spectrum | str | None = None,
+    angles: str = "normal",
+) -> Iterator[Clusters]:
+    """Yield the clusters of `simulate` in parts, so that memory does not grow with n.
+
+    Raises:
+        InputError: as `simulate`.
+    """
     from particle_zoo.simulation import ccd, generate
     from particle_zoo.simulation.sensor import preset as sensor_of
 
     sensor = sensor_of(preset)
     if sensor.chip == "ccd" and ccd.is_class(particle, energy_mev, spectrum, angles):
-        return ccd.to_kev(ccd.generate(n, seed, mix={particle: 1.0}, sensor=sensor), sensor)
-    parts = generate.iter_clusters(
-        preset, particle_name=particle, n=n, seed=seed, energy_mev=energy_mev, spectrum=spectrum, angles=angles
-    )
-    found = Clusters.concat(parts)
-    return ccd.to_kev(found, sensor) if sensor.chip == "ccd" else found
+        parts = ccd.iter_class(n, seed, particle, sensor)
+    else:
+        parts = generate.iter_clusters(
+            preset, particle_name=particle, n=n, seed=seed, energy_mev=energy_mev, spectrum=spectrum, angles=angles
+        )
+    for part in parts:
+        yield ccd.to_kev(part, sensor) if sensor.chip == "ccd" else part

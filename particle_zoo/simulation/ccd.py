@@ -7,6 +7,7 @@ the hand-labelled clusters end.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ MIX = {"other": 0.08, "xray": 0.35, "electron": 0.14, "muon": 0.33, "several": 0
 
 CHUNK = 250
 """Events simulated at a time."""
+
+BLOCK = 2000
+"""Clusters `iter_class` yields at a time."""
 
 
 def is_class(particle: str, energy_mev: Any, spectrum: Any, angles: str) -> bool:
@@ -82,6 +86,17 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
     return clusters.with_table(
         id=pd.Series([f"sim{seed}-{i:06d}" for i in range(n)]), primary=np.arange(n), source="simulation"
     )
+
+
+def iter_class(n: int, seed: int, kind: str, sensor: SensorConfig = CCD) -> Iterator[Clusters]:
+    """Yield n clusters of one class in ADU, in parts of bounded size; see `generate`."""
+    check_count(n, seed)
+    for block, start in enumerate(range(0, n, BLOCK)):
+        # One seed a block, mixed by numpy so that blocks of neighbouring seeds differ.
+        own = int(np.random.SeedSequence((seed, block)).generate_state(1, np.uint64)[0])
+        part = generate(min(BLOCK, n - start), own, mix={kind: 1.0}, sensor=sensor)
+        number = start + np.arange(len(part))
+        yield part.with_table(id=[f"{kind}{seed}-{i:06d}" for i in number], primary=number)
 
 
 def _of_kind(rng: Rng, kind: str, n: int, sensor: SensorConfig) -> Clusters:
