@@ -94,6 +94,7 @@ def _overlay(
 def _ccd(folder: Path, output: Path, seed: int) -> dict[str, Any]:
     from particle_zoo import data
     from particle_zoo.detectors.readers import ccd
+    from particle_zoo.plots.overlay import histograms
 
     real = ccd.read_labelled(folder)
     simulated = overlay.as_masks(data.load("ccd_clusters/simulated", "all", use_tfds=False))
@@ -110,6 +111,11 @@ def _ccd(folder: Path, output: Path, seed: int) -> dict[str, Any]:
         list(by_class[columns].itertuples(index=False, name=None)),
     )
     result["by_class"] = by_class.to_dict("records")
+    for name in CLASSES:
+        ours, theirs = (overlay.quantities(part[part.labels == name], overlay.SHAPES) for part in (simulated, real))
+        path = output / f"overlay_ccd_{name}.png"
+        histograms(ours, theirs, by_class[by_class["label"] == name], path, title=f"CCD: {name}")
+        click.echo(f"figure: {path}")
 
     result["transfer"] = transfer.scores(simulated, real, CLASSES, seed)
     table(

@@ -10,6 +10,8 @@ import pandas as pd
 from particle_zoo.plots import figure
 
 BINS = 40
+"""At most; small samples get about 2 n^(2/5)."""
+
 INSIDE = (0.002, 0.998)
 """Quantiles of both samples between which the bins lie; what is outside goes to the first and last bin."""
 
@@ -34,9 +36,7 @@ def histograms(
         canvas.suptitle(title)
         for axis, name, ks in zip(axes.flat, names, distances["ks"], strict=False):
             ours, theirs = (table[name].dropna().to_numpy(float) for table in (simulated, real))
-            edges, log = _edges(
-                np.concatenate([ours, theirs]), [*np.quantile(ours, INSIDE), *np.quantile(theirs, INSIDE)]
-            )
+            edges, log = _edges(ours, theirs)
             counts = [np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] for values in (ours, theirs)]
             axis.stairs(counts[0] / len(ours), edges, fill=True, alpha=0.4, label=f"simulated ({len(ours):,})")
             share, error = counts[1] / len(theirs), np.sqrt(counts[1]) / len(theirs)
@@ -50,7 +50,7 @@ def histograms(
                 label=f"real ({len(theirs):,})",
             )
             axis.set_xscale("log" if log else "linear")
-            axis.set_xlabel(f"{name} ({unit})" if name.startswith("energy") else name)
+            axis.set_xlabel(_label(name, unit))
             axis.set_title(f"KS {ks:.3f}", fontsize=9)
         axes[0, 0].legend(fontsize=8)
         for axis in axes[:, 0]:
@@ -59,12 +59,20 @@ def histograms(
             axis.set_axis_off()
 
 
-def _edges(values: np.ndarray, limits: list[float]) -> tuple[np.ndarray, bool]:
-    """Bin edges between the limits and whether they are logarithmic; whole numbers get bins around them."""
+def _label(name: str, unit: str) -> str:
+    units = {"energy": unit, "energy per pixel": unit, "roundness": "", "elongation": "", "fill": ""}
+    found = units.get(name, "px")
+    return f"{name} ({found})" if found else name
+
+
+def _edges(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Bin edges around most of both samples and whether they are logarithmic; whole numbers get bins around them."""
+    limits = [*np.quantile(ours, INSIDE), *np.quantile(theirs, INSIDE)]
     low, high = min(limits), max(limits)
-    if (values == np.round(values)).all() and high - low < 2 * BINS:
-        step = max(1, int(np.ceil((high - low) / BINS)))
+    bins = int(np.clip(2 * min(len(ours), len(theirs)) ** 0.4, 8, BINS))
+    if low > 0 and high > 20 * low and high > bins:
+        return np.geomspace(low, high, bins + 1), True
+    if all((values == np.round(values)).all() for values in (ours, theirs)):
+        step = max(1, int(np.ceil((high - low) / bins)))
         return np.arange(np.floor(low), high + step + 1, step) - 0.5, False
-    if low > 0 and high > 20 * low:
-        return np.geomspace(low, high, BINS + 1), True
-    return np.linspace(low, high if high > low else low + 1, BINS + 1), False
+    return np.linspace(low, high if high > low else low + 1, bins + 1), False

@@ -74,3 +74,21 @@ def test_the_comparison_sees_a_wrong_sensor_and_a_wrong_source(real_data: Path) 
     for sensor, components in ((thick, mixes.STONE), (TIMEPIX_300UM, photons)):
         mixed, _ = mixes.mixture(real, components, preset=sensor, n=2000, seed=0)
         assert overlay.distances(overlay.quantities(mixed), overlay.quantities(real))["ks"].max() > 0.12
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_training_on_simulated_ccd_clusters_carries_over_to_the_labels(real_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "ccd").symlink_to(real_data / "ccd")
+    arguments = ["real", "--data", str(folder), "--output", str(tmp_path), "--json", str(tmp_path / "a.json")]
+    result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "a.json").read_text())
+    ours, cut = found["transfer"]["forest, simulation"], found["transfer"]["size cut, real"]
+    assert ours["n"] == 275
+    assert ours["balanced_accuracy"] >= 0.8
+    assert ours["recall"]["electron"] >= 0.6
+    assert ours["balanced_accuracy"] > cut["balanced_accuracy"] + 0.1
+    assert {row["label"] for row in found["by_class"]} == {"xray", "electron", "muon"}
