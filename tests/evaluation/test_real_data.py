@@ -85,7 +85,7 @@ def test_training_on_simulated_ccd_clusters_carries_over_to_the_labels(real_data
     arguments = ["real", "--data", str(folder), "--output", str(tmp_path), "--json", str(tmp_path / "a.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    found = json.loads((tmp_path / "a.json").read_text())
+    found = json.loads((tmp_path / "a.json").read_text())["ccd"]
     ours, cut = found["transfer"]["forest, simulation"], found["transfer"]["size cut, real"]
     assert ours["n"] == 275
     assert ours["balanced_accuracy"] >= 0.8
