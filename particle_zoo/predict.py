@@ -78,7 +78,9 @@ def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
     from particle_zoo.pipelines.rasterise import bounding_boxes
 
     row0, col0, _, _ = bounding_boxes(clusters)
-    place = {"id": clusters.ids, "source": clusters.table["source"].astype(str), "row0": row0, "col0": col0}
+    # Clusters a user wrote to parquet need not say where they come from.
+    source = clusters.table["source"].astype(str) if "source" in clusters.table else [""] * len(clusters)
+    place = {"id": clusters.ids, "source": source, "row0": row0, "col0": col0}
     rows = pd.concat([pd.DataFrame(place), clusters.features()], axis=1)
     if config["classes"] and hasattr(model.zoo_config, "test_time_average"):
         probability = classifier.probabilities(model, clusters)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from particle_zoo import Clusters, InputError, read
+from particle_zoo import Clusters, InputError, read, simulate
 from particle_zoo.detectors.calibration import Surrogate
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers import t3pa
@@ -95,6 +95,16 @@ def test_parts_follow_each_other(tmp_path: Path) -> None:
     assert hits.time_ns.tolist() == [0, 100, 200, 300, 400, 500]
     index = [int(line.split("\t")[0]) for line in (tmp_path / "a.t3pa").read_text().splitlines()[1:]]
     assert index == list(range(6))
+
+
+def test_a_simulated_timepix3_run_survives(tmp_path: Path) -> None:
+    """Simulated energies went through the counter, so that ToT, and with it keV, come back to the last bit."""
+    clusters = simulate("timepix3_500um", particle="electron", n=300, seed=1)
+    sent = Hits.from_clusters(clusters)
+    back = read(write(tmp_path / "a.t3pa", clusters))
+    for name in ("row", "col", "toa"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(sent, name), name)
+    np.testing.assert_allclose(Surrogate().energy(back.energy), sent.energy, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
