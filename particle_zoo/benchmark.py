@@ -80,6 +80,32 @@ def real(folder: Path, output: Path, n: int, seed: int, json_path: Path | None, 
         write_json(json_path, result)
 
 
+@benchmark.command(context_settings={"show_default": True})
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the figures.  [default: no figures]")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def physics(output: Path | None, seed: int, json_path: Path | None, quiet: bool) -> None:
+    """The silicon simulation against published physics: measured, published, tolerance, verdict."""
+    from particle_zoo.evaluation.physics.report import report
+
+    result = report(output, seed=seed, quiet=quiet)
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
+@click.option("--clusters", "n", type=click.IntRange(100), default=20_000, help="Clusters a case.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def simulation(n: int, seed: int, json_path: Path | None, quiet: bool) -> None:
+    """Simulated clusters a second, by particle and preset."""
+    from particle_zoo.evaluation import simulation_speed
+
+    result = simulation_speed.measure(n, seed)
+    if json_path:
+        write_json(json_path, result)
+
+
 def frame(n: int, seed: int) -> np.ndarray:
     """A noisy float32 frame with about n clusters: simulated ones, each used many times, scattered on a grid."""
     from particle_zoo.simulation.ccd import CCD, generate
