@@ -68,7 +68,7 @@ def clustering(n: int, seed: int, repeats: int, json_path: Path | None, quiet: b
     help="Folder with timepix1/*.yml.gz (mPIXdaq) and ccd/ (the labelled layout), or one of them.",
 )  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), default=Path("real"), help="Folder of the figures.")
-@click.option("--primaries", "n", type=click.IntRange(100), default=20_000, help="Simulated primaries a component.")
+@click.option("--clusters", "n", type=click.IntRange(100), default=20_000, help="Simulated clusters a component.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
 @output_options
 def real(folder: Path, output: Path, n: int, seed: int, json_path: Path | None, quiet: bool) -> None:

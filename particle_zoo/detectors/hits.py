@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,8 @@ class Hits:
         gaps: how often the readout reported lost data.
 
     Raises:
-        InputError: columns of different length, a time that is no int64, or an unknown unit.
+        InputError: columns of different length, a time that is no int64, a pixel or chip that is no whole number, or an
+            unknown unit.
     """
 
     row: np.ndarray
@@ -55,11 +57,11 @@ class Hits:
         energy = np.asarray(self.energy)
         chip = np.zeros(len(toa), np.int16) if self.chip is None else self.chip
         columns = {
-            "row": np.array(self.row, np.int32),
-            "col": np.array(self.col, np.int32),
+            "row": _whole("row", self.row, np.int32),
+            "col": _whole("col", self.col, np.int32),
             "energy": np.array(energy, np.float64 if energy.dtype == np.float64 else np.float32),
             "toa": np.array(toa, np.int64),
-            "chip": np.array(chip, np.int16),
+            "chip": _whole("chip", chip, np.int16),
         }
         if len({column.shape for column in columns.values()}) != 1 or columns["toa"].ndim != 1:
             shapes = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
@@ -169,3 +171,14 @@ class Hits:
     def sorted(self) -> Hits:
         """The hits in time order; hits of equal time keep their order."""
         return self if self.is_sorted else self[np.argsort(self.toa, kind="stable")]
+
+
+def _whole(name: str, values: npt.ArrayLike, dtype: type[np.signedinteger[Any]]) -> np.ndarray:
+    """A copy as integers that holds the same numbers."""
+    array = np.asarray(values)
+    limits = np.iinfo(dtype)
+    odd = ~((array >= limits.min) & (array <= limits.max) & (array == np.floor(array)))
+    if odd.any():
+        i = int(odd.argmax())
+        raise InputError(f"{name} must be whole numbers up to {limits.max}; received {array.flat[i]} at hit {i}")
+    return array.astype(dtype)

@@ -83,7 +83,7 @@ def mixture(
         real: clusters in keV.
         components: what the source sends.
         preset: sensor, as `particle_zoo.simulate` takes it.
-        n: primaries simulated a component.
+        n: clusters simulated a component.
         seed: of everything random.
 
     Returns:

@@ -30,7 +30,7 @@ def compare(folder: Path, output: Path, *, n: int, seed: int) -> dict[str, Any]:
     Args:
         folder: with `timepix1/*.yml.gz` (mPIXdaq) and `ccd/` (the labelled layout); one of them is enough.
         output: folder of the figures.
-        n: primaries simulated a component.
+        n: clusters simulated a component.
         seed: of everything random.
 
     Returns:

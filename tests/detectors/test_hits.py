@@ -57,6 +57,14 @@ def test_hits_of_clusters_come_in_time_order() -> None:
         (lambda: Hits.from_ns([0], [0], [0], [np.nan]), "hit 0"),
         (lambda: Hits(np.zeros(2), np.zeros(1), np.zeros(1), np.zeros(1, np.int64)), r"row \(2,\)"),
         (lambda: Hits(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, np.int64), unit="ADU"), "ADU"),
+        (
+            lambda: Hits(np.array([1.5]), np.zeros(1), np.zeros(1), np.zeros(1, np.int64)),
+            "row must be whole.*1.5 at hit 0",
+        ),
+        (
+            lambda: Hits(np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1, np.int64), np.array([70_000])),
+            "chip must be",
+        ),
         (lambda: Hits.concat([]), "no Hits"),
         (lambda: Hits.concat([Hits.empty(), Hits.empty("keV")]), "ToT, keV"),
         (lambda: Hits.from_clusters(Clusters.from_list([[(0, 0, 1)]])), "spacing_ns"),

@@ -52,7 +52,7 @@ def test_simulated_sources_look_like_the_real_ones(real_data: Path, tmp_path: Pa
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "timepix1").symlink_to(real_data / "timepix1")
-    arguments = ["real", "--data", str(folder), "--output", str(tmp_path / "out"), "--primaries", "4000"]
+    arguments = ["real", "--data", str(folder), "--output", str(tmp_path / "out"), "--clusters", "4000"]
     result = CliRunner().invoke(benchmark, [*arguments, "--json", str(tmp_path / "a.json")], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "a.json").read_text())
