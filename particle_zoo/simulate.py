@@ -30,6 +30,12 @@ SUFFIXES = (".parquet", ".t3pa", ".clog", "")
 @click.option("--spectrum", help="Named spectrum: benchmark or orbit.  [default: the particle's]")
 @click.option("--angles", default="normal", help="normal, isotropic, cosine or fixed:DEGREES.")
 @click.option(
+    "--rate",
+    "rate_hz",
+    type=float,
+    help="Write a hit stream (.t3pa) of --n particles at this many a second, with pile-up, instead of clusters.",
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Sensor setting, e.g. saturation=true or bias_v=200."
 )
 @click.option(
@@ -48,6 +54,7 @@ def command(
     energy_mev: float | None,
     spectrum: str | None,
     angles: str,
+    rate_hz: float | None,
     settings: tuple[str, ...],
     output: Path,
     force: bool,
@@ -73,25 +80,27 @@ def command(
     if output.exists() and (output.is_dir() or not force):
         hint = "choose another folder" if output.is_dir() else "replace it with --force or choose another --output"
         raise InputError(f"{output} exists; {hint}")
+    source = sensor if settings else preset
+    physics: dict[str, Any] = {"energy_mev": energy_mev, "spectrum": spectrum, "angles": angles}
     counts = {"clusters": 0, "hits": 0, "split": 0}
-    parts = iter_simulate(
-        sensor if settings else preset,
-        particle=particle,
-        n=n,
-        seed=seed,
-        energy_mev=energy_mev,
-        spectrum=spectrum,
-        angles=angles,
-    )
-    _write(output, _counted(parts, counts, n, quiet))
-    summary: dict[str, Any] = {**counts, "preset": preset, "particle": particle, "seed": seed, "output": str(output)}
+    if rate_hz is not None:
+        from particle_zoo.simulation.stream import stream
+
+        if output.suffix != ".t3pa":
+            raise InputError(f"--rate writes a hit stream into .t3pa; received --output {output}")
+        hits = stream(source, particle=particle, n=n, rate_hz=rate_hz, seed=seed, **physics)
+        _write(output, _counted(hits, counts, n, quiet))
+        click.echo(f"{n:,} particles at {rate_hz:g} a second, {counts['hits']:,} hits")
+    else:
+        clusters = iter_simulate(source, particle=particle, n=n, seed=seed, **physics)
+        _write(output, _counted(clusters, counts, n, quiet))
+        click.echo(f"{counts['clusters']:,} clusters, {counts['hits']:,} hits, {counts['split']:,} of split primaries")
     if json_path:
-        write_json(json_path, summary)
-    click.echo(f"{counts['clusters']:,} clusters, {counts['hits']:,} hits, {counts['split']:,} of split primaries")
+        write_json(json_path, {**counts, "preset": preset, "particle": particle, "seed": seed, "output": str(output)})
     click.echo(f"written: {output}")
 
 
-def _write(output: Path, parts: Iterator[Clusters]) -> None:
+def _write(output: Path, parts: Iterator[Any]) -> None:
     if output.suffix:
         from particle_zoo.detectors.writers import write
 
@@ -102,16 +111,19 @@ def _write(output: Path, parts: Iterator[Clusters]) -> None:
         store.write(output, parts)
 
 
-def _counted(parts: Iterator[Clusters], counts: dict[str, int], n: int, quiet: bool) -> Iterator[Clusters]:
+def _counted(parts: Iterator[Any], counts: dict[str, int], n: int, quiet: bool) -> Iterator[Any]:
     from tqdm import tqdm
 
     # disable=None: a bar on a terminal, nothing in a log file.
     with tqdm(total=n, unit=" clusters", disable=True if quiet else None) as bar:
         for part in parts:
-            counts["clusters"] += len(part)
-            counts["hits"] += len(part.hits)
-            counts["split"] += int(part.table["split"].sum())
-            bar.update(len(part))
+            if isinstance(part, Clusters):
+                counts["clusters"] += len(part)
+                counts["hits"] += len(part.hits)
+                counts["split"] += int(part.table["split"].sum())
+                bar.update(len(part))
+            else:
+                counts["hits"] += len(part)
             yield part
 
 

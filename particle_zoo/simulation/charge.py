@@ -1,7 +1,7 @@
 """From deposits to charge on pixels: drift, diffusion, repulsion, sharing.
 
 Every deposit arrives as a Gaussian cloud; its share of each pixel is a product of two error functions. Nothing is lost
-inside the sensor: the shares of one cloud are scaled to 1, so that the charge is conserved to rounding.
+inside the sensor: the shares of one cloud are scaled to 1, and less than a millionth of the charge is dropped.
 """
 
 from __future__ import annotations

@@ -233,9 +233,6 @@ def check_count(n: int, seed: int) -> None:
 
 def _chunk_size(kind: Particle, sensor: SensorConfig, number: int) -> int:
     """Primaries of chunk `number`: few first, for small requests, then as many as are efficient."""
-    most = CHUNK
-    if abs(kind.charge) > 2:
-        most = CHUNK // kind.charge**2
-    # Small pixels mean more deposits a primary.
-    most = max(int(most * min(sensor.pitch_um / 55, 1) ** 2), 32)
-    return min(most, 500 * 4**number)
+    # Heavy ions and small pixels mean more deposits a primary.
+    share = min(sensor.pitch_um / 55, 1) ** 2 / (kind.charge**2 if abs(kind.charge) > 2 else 1)
+    return max(int(share * min(CHUNK, 500 * 4**number)), 16)

@@ -226,7 +226,7 @@ CCD_675UM = SensorConfig(
     pitch_um=15.0,
     shape=(4084, 2035),
     # kT/q d^2/UD = 215 um2 and 2 UD/(d (UB + UD)) = 1.3e-3/um: the width law of arXiv:1607.07410 at 135 K.
-    bias_v=31.36,
+    bias_v=31.54,
     depletion_v=24.65,
     temperature_k=135.0,
     mobility=2500.0,
@@ -235,6 +235,8 @@ CCD_675UM = SensorConfig(
     threshold_kev=150 / 1400,
     noise_kev=0.0075,
     gain_spread=0.0,
+    # Chosen, not measured: alphas of some ten pixels across (arXiv:1506.02562 shows them large and round).
+    repulsion=0.4,
     gain_adu_per_kev=1400.0,
     pedestal_adu=3850.0,
     min_size=5,

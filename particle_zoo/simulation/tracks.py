@@ -74,9 +74,9 @@ class Limits:
 
 @lru_cache(maxsize=64)
 def limits(size: tuple[float, float, float], pitch_um: float) -> Limits:
-    """Steps of a third of a pixel; electrons of more range than that are tracked."""
-    step = pitch_um / 3
-    return Limits(size, step, float(table(ELECTRON).energy_kev(np.array(step))), pitch_um / 40)
+    """Steps of a third of a pixel; electrons with a range of more than half a pixel are tracked."""
+    cut_kev = float(table(ELECTRON).energy_kev(np.array(pitch_um / 2)))
+    return Limits(size, pitch_um / 3, cut_kev, pitch_um / 25)
 
 
 def concat_deposits(parts: list[Deposits]) -> Deposits:
