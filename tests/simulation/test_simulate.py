@@ -183,16 +183,34 @@ def test_the_name_simulates_before_and_after_the_module_is_imported() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def invoke(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "particle_zoo.simulate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+class Shell:
+    """Runs the command in this process as a shell would: arguments in, exit code and output out."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        from importlib import import_module
+
+        self.monkeypatch.setattr(sys, "argv", ["simulate", *arguments, "--quiet"])
+        with pytest.raises(SystemExit) as ended:
+            import_module("particle_zoo.simulate").main()
+        out, err = self.capsys.readouterr()
+        return int(str(ended.value.code)), out, err
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.clog", "a.t3pa"])
-def test_command_writes_what_the_readers_read(name: str, tmp_path: Path) -> None:
+def test_command_writes_what_the_readers_read(name: str, tmp_path: Path, shell: Shell) -> None:
     path = tmp_path / name
-    done = invoke("timepix3_500um", "--particle", "electron", "--n", "300", "--seed", "2", "--output", str(path))
-    assert done.returncode == 0, done.stderr
+    code, out, err = shell(
+        "timepix3_500um", "--particle", "electron", "--n", "300", "--seed", "2", "--output", str(path)
+    )
+    assert code == 0, err
     expected = simulate("timepix3_500um", particle="electron", n=300, seed=2)
     found = particle_zoo.read(path)
     if isinstance(found, Clusters):
@@ -200,10 +218,10 @@ def test_command_writes_what_the_readers_read(name: str, tmp_path: Path) -> None
     else:
         assert len(found) == len(expected.hits)
         np.testing.assert_allclose(np.sort(found.time_ns), np.sort(expected.column("toa")), atol=1e-3)
-    assert "300 clusters" in done.stdout
-    again = invoke("timepix3_500um", "--particle", "electron", "--output", str(path))
-    assert again.returncode == 2
-    assert "--force" in again.stderr
+    assert "300 clusters" in out
+    code, _, err = shell("timepix3_500um", "--particle", "electron", "--output", str(path))
+    assert code == 2
+    assert "--force" in err
 
 
 def test_command_writes_a_tfds_folder(tmp_path: Path) -> None:
@@ -247,11 +265,39 @@ def test_command_writes_a_tfds_folder(tmp_path: Path) -> None:
     ],
 )
 def test_command_refuses_with_one_sentence_and_leaves_no_file(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, tmp_path: Path, shell: Shell
 ) -> None:
-    done = invoke(*arguments, "--output", str(tmp_path / "a.t3pa" if "--rate" in arguments else tmp_path / "a.parquet"))
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.strip().splitlines()) == 1
+    name = "a.t3pa" if "--rate" in arguments else "a.parquet"
+    code, out, err = shell(*arguments, "--output", str(tmp_path / name))
+    assert code == 2
+    assert message in err
+    assert out == ""
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_command_as_a_process(tmp_path: Path) -> None:
+    arguments = [
+        "timepix_300um",
+        "--particle",
+        "muon",
+        "--n",
+        "40",
+        "--set",
+        "saturation=true",
+        "--output",
+        "m.parquet",
+    ]
+    command = [sys.executable, "-m", "particle_zoo.simulate", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(particle_zoo.read(tmp_path / "m.parquet")) == 40
+
+
+def test_command_writes_streams(tmp_path: Path, shell: Shell) -> None:
+    path = tmp_path / "s.t3pa"
+    code, out, err = shell("timepix3_500um", "--particle", "muon", "--n", "50", "--rate", "1e5", "--output", str(path))
+    assert code == 0, err
+    assert "50 particles at 100000 a second" in out
+    assert particle_zoo.read(path).is_sorted
