@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from particle_zoo.plots import figure
 BINS = 40
 """At most; small samples get about 2 n^(2/5)."""
 
-INSIDE = (0.002, 0.998)
+INSIDE = (0.005, 0.99)
 """Quantiles of both samples between which the bins lie; what is outside goes to the first and last bin."""
 
 
@@ -49,7 +50,9 @@ def histograms(
                 linewidth=0.8,
                 label=f"real ({len(theirs):,})",
             )
-            axis.set_xscale("log" if log else "linear")
+            if log:
+                axis.set_xscale("log")
+                _few_labels(axis, edges)
             axis.set_xlabel(_label(name, unit))
             axis.set_title(f"KS {ks:.3f}", fontsize=9)
         axes[0, 0].legend(fontsize=8)
@@ -63,6 +66,16 @@ def _label(name: str, unit: str) -> str:
     units = {"energy": unit, "energy per pixel": unit, "roundness": "", "elongation": "", "fill": ""}
     found = units.get(name, "px")
     return f"{name} ({found})" if found else name
+
+
+def _few_labels(axis: Any, edges: np.ndarray) -> None:
+    """Labels at 1, 2 and 5 on short logarithmic axes, at powers of ten on long ones: the default's overlap."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    if edges[-1] < 200 * edges[0]:
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
 
 
 def _edges(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, bool]:
