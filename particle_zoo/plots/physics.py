@@ -49,6 +49,8 @@ def _protons(axis: Any, curves: Curves) -> None:
 def _electrons(axis: Any, curves: Curves) -> None:
     axis.loglog(curves["energy"], curves["published"], "k-", label="Highland")
     axis.loglog(curves["energy"], curves["angle"], "o", label="simulated")
+    axis.set_xticks(curves["energy"], [f"{energy:g}" for energy in curves["energy"]])
+    axis.minorticks_off()
     axis.set_xlabel("electron energy (MeV)")
     axis.set_ylabel("angle after 55 um (degrees)")
     axis.legend()
@@ -63,9 +65,8 @@ def _alphas(axis: Any, curves: Curves) -> None:
 
 
 def _pixels(axis: Any, curves: Curves) -> None:
-    axis.hist(curves["energy"], bins=np.geomspace(5, 400, 60), histtype="step", label="Sr-90/Y-90, simulated")
+    axis.hist(curves["energy"], bins=np.arange(5, 155, 5), histtype="step", label="Sr-90/Y-90, simulated")
     axis.axvspan(18, 20, color="grey", alpha=0.3, label="published median")
-    axis.set_xscale("log")
     axis.set_xlabel("pixel energy (keV)")
     axis.set_ylabel("pixels")
     axis.legend()

@@ -1,8 +1,8 @@
 """What the classes of the hand-labelled CCD clusters are made of: n events of each as energy deposits.
 
 The labels of seed 003 are a person's reading of shapes. What is assumed about the particles behind them (ambient gamma
-rays and their Compton electrons, sea-level muons, alphas of the radon chain) stands here, number by number; the medians
-of the labelled sizes are the check.
+rays and their Compton electrons, sea-level muons, alphas of the radon chain) stands here, number by number. The energy
+intervals were chosen by looking at the sizes and sums of the labelled clusters; shapes follow from the transport.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Truth = dict[str, np.ndarray]
 Events = tuple[Deposits, Truth]
 """Deposits with event numbers 0..n-1, and per event energy_mev, theta, phi (degrees), entry x and y (um)."""
 
-XRAY_KEV = (5.0, 220.0)
+XRAY_KEV = (6.0, 230.0)
 """Photo- and Compton electrons that a person calls X-ray, log-uniform: the labelled ones reach from 3 to 200 keV."""
 
-ELECTRON_KEV = (200.0, 1500.0)
+ELECTRON_KEV = (230.0, 2000.0)
 """Compton electrons of ambient gamma rays, log-uniform."""
 
 WORM_KEV = 180.0
@@ -38,7 +38,7 @@ ALPHA_KEV = (4000.0, 8800.0)
 
 MUON_MEV = (500.0, 20_000.0)
 
-MUON_PX = (6.0, 75.0)
+MUON_PX = (6.0, 150.0)
 """Projected length of muons that were labelled; steeper ones look like spots, longer ones left the cut-outs."""
 
 

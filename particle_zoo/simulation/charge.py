@@ -23,7 +23,7 @@ DENSE_KEV_PER_UM = 5.0
 """The charges of denser tracks repel each other noticeably: alphas, protons below 20 MeV, heavy ions."""
 
 HALO_KEV = 500.0
-"""Dense clouds of more than this have a halo."""
+"""Dense clouds of more than this have a halo, unless they are as wide as clouds get."""
 
 
 NEGLIGIBLE = 5e-4
@@ -52,7 +52,7 @@ def collect(deposits: Deposits, sensor: SensorConfig) -> Charge:
         cloud = np.bincount(event[dense], energy[dense])[event[dense]]
         sigma[dense] = sensor.cloud_um(z[dense], cloud, density[dense])
         share, wider = sensor.halo
-        wide = dense[cloud > HALO_KEV]
+        wide = dense[(cloud > HALO_KEV) & (sigma[dense] < 0.999 * sensor.widest_um)]
         if len(wide) and share > 0:
             x, y, z, event = (np.concatenate([v, v[wide]]) for v in (x, y, z, event))
             sigma = np.concatenate([sigma, wider * sigma[wide]])

@@ -95,6 +95,7 @@ def lose(
     xi: np.ndarray,
     mean: np.ndarray,
     high: np.ndarray,
+    cut_kev: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw the losses of n steps.
 
@@ -106,11 +107,12 @@ def lose(
         xi: (n,) Landau's xi of the step, keV.
         mean: (n,) mean collision loss of the step, keV.
         high: (n,) largest transfer, keV.
+        cut_kev: collisions above this are drawn one by one in any case, because their electrons are tracked.
 
     Returns:
         (n,) soft loss, keV; (m,) step of each hard collision; (m,) its transfer, keV.
     """
-    low = np.maximum(SPLIT_IN_XI * xi, LOWEST_SPLIT_KEV)
+    low = np.clip(SPLIT_IN_XI * xi, LOWEST_SPLIT_KEV, max(cut_kev, LOWEST_SPLIT_KEV))
     free = np.minimum(low, high)
     hard = low < high
     low = np.where(hard, low, high * (1 - 1e-9))

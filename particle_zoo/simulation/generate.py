@@ -23,7 +23,7 @@ from particle_zoo.simulation.transport import deposit_all
 
 Rng = np.random.Generator
 
-CHUNK = 16_000
+CHUNK = 10_000
 """Most primaries simulated at a time."""
 
 SPACING_NS = 1e5

@@ -158,6 +158,14 @@ class SensorConfig:
         """`diffusion_um` in pixels."""
         return self.diffusion_um(z_um) / self.pitch_um
 
+    @property
+    def widest_um(self) -> float:
+        """Largest RMS of a cloud: carriers are no faster sideways than to the pixels.
+
+        The Gaussian of a heavy ion then falls below a threshold of some keV at about the thickness of the sensor.
+        """
+        return max(self.thickness_um / 5, float(self.diffusion_um(np.array(self.thickness_um))))
+
     def cloud_um(self, z_um: np.ndarray, cloud_kev: np.ndarray, kev_per_um: np.ndarray) -> np.ndarray:
         """RMS (um) at the pixels of a dense cloud that diffuses and repels itself.
 
@@ -182,7 +190,7 @@ class SensorConfig:
         for _ in range(4):
             # Newton from above; the cubic is convex there.
             both -= (both**3 - diffusion**2 * both - sphere**3) / np.maximum(3 * both**2 - diffusion**2, 1e-12)
-        return np.minimum(both, np.hypot(diffusion, cylinder))
+        return np.minimum(np.minimum(both, np.hypot(diffusion, cylinder)), self.widest_um)
 
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (

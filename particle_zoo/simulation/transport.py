@@ -23,7 +23,7 @@ HIGHLAND_UM = 55.0
 RANGE_SHARE = 0.2
 """Longest step in units of the remaining range."""
 
-LARGEST_ANGLE = 0.4
+LARGEST_ANGLE = 0.6
 """Longest step in rms projected scattering angle, rad."""
 
 
@@ -180,6 +180,7 @@ def straight(rng: Rng, kind: Particle, tracks: Tracks, box: Limits) -> tuple[Dep
         xi[track],
         mean[track],
         max_transfer(tracks.energy, kind)[track],
+        box.cut_kev,
     )
     tracked = transfer > box.cut_kev
     local = soft + np.bincount(at[~tracked], transfer[~tracked], len(track))

@@ -14,10 +14,6 @@ from particle_zoo.evaluation.physics.rows import between, informs, within
 
 OUTSIDE = {
     ("Landau", "FWHM/MPV, 300 um, minimum"): "excitation of bound electrons widens the Landau law beyond 4 xi",
-    (
-        "electrons",
-        "angle per 55 um at 0.3 MeV",
-    ): "the electron loses 8 % of its energy on the way, the formula does not",
 }
 """Rows that the table shows as outside, and why."""
 
