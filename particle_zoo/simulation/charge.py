@@ -41,7 +41,10 @@ class Charge:
 
 
 def collect(deposits: Deposits, sensor: SensorConfig) -> Charge:
-    """Share the deposits onto pixels; charge beyond the edge of the matrix is lost to the guard ring."""
+    """Share the deposits onto pixels; charge beyond the edge of the matrix is lost to the guard ring.
+
+    Drift times stay 0 for a chip that does not measure them.
+    """
     keep = deposits.energy > 0
     event, energy = deposits.event[keep], deposits.energy[keep]
     x, y, z = deposits.position[:, keep]
@@ -59,7 +62,8 @@ def collect(deposits: Deposits, sensor: SensorConfig) -> Charge:
             energy = np.concatenate([energy, share * energy[wide]])
             energy[wide] *= 1 - share
     sigma = np.maximum(sigma, 1e-3) / sensor.pitch_um
-    x, y, drift = x / sensor.pitch_um, y / sensor.pitch_um, sensor.drift_ns(z)
+    x, y = x / sensor.pitch_um, y / sensor.pitch_um
+    drift = sensor.drift_ns(z) if "toa" in sensor.readout else None
     # With the far neighbour more than 0.5 px, 3.4 widths, away, two pixels a side hold the cloud.
     half = np.where(sigma < 0.147, 0, np.ceil(REACH * sigma + 0.5)).astype(np.int64)
     parts: list[tuple[np.ndarray, ...]] = []
@@ -71,17 +75,17 @@ def collect(deposits: Deposits, sensor: SensorConfig) -> Charge:
             at = members[start : start + size]
             source, key, charge = share_out(event[at], x[at], y[at], sigma[at], int(reach), sensor.shape)
             charge *= energy[at][source]
-            parts.append(_sum(key, charge, charge * drift[at][source]))
+            values = (charge,) if drift is None else (charge, charge * drift[at][source])
+            parts.append(_sum(key, *values))
     if not parts:
         none = np.empty(0, np.int64)
         return Charge(none, none, none, np.empty(0), np.empty(0))
-    key, total, time = (
+    key, total, *time = (
         parts[0] if len(parts) == 1 else _sum(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     )
-    pixels = sensor.shape[0] * sensor.shape[1]
-    event, pixel = np.divmod(key, pixels)
+    event, pixel = np.divmod(key, sensor.shape[0] * sensor.shape[1])
     row, col = np.divmod(pixel, sensor.shape[1])
-    return Charge(event, row, col, total, time / total)
+    return Charge(event, row, col, total, time[0] / total if time else np.zeros(len(total)))
 
 
 def _near(
@@ -99,11 +103,12 @@ def _near(
     share_left = _clean(ndtr((left - x) / sigma))
     row, col = below.astype(np.int64), left.astype(np.int64)
     base = (event * shape[0] + row) * shape[1] + col
-    rows = (
-        (share_below * ((row > 0) & (row <= shape[0])), -shape[1]),
-        ((1 - share_below) * ((row >= 0) & (row < shape[0])), 0),
-    )
-    cols = ((share_left * ((col > 0) & (col <= shape[1])), -1), ((1 - share_left) * ((col >= 0) & (col < shape[1])), 0))
+    shares_y, shares_x = (share_below, 1 - share_below), (share_left, 1 - share_left)
+    for shares, number, most in ((shares_y, row, shape[0]), (shares_x, col, shape[1])):
+        # Clouds at the edge of the matrix.
+        shares[0][(number < 1) | (number > most)] = 0
+        shares[1][(number < 0) | (number >= most)] = 0
+    rows, cols = zip(shares_y, (-shape[1], 0), strict=True), list(zip(shares_x, (-1, 0), strict=True))
     found = []
     for row_share, down in rows:
         for col_share, side in cols:

@@ -160,9 +160,9 @@ def straight(rng: Rng, kind: Particle, tracks: Tracks, box: Limits) -> tuple[Dep
     """
     way = exit_um(tracks.position, tracks.direction, box.size)
     sideways = np.hypot(tracks.direction[0], tracks.direction[1])
-    # Along the depth the width of the cloud changes slowly; eight pieces follow it.
+    # Along the depth the width of the cloud changes slowly; eight pieces follow it. Sideways less than half a pixel.
     piece = np.minimum(
-        box.size[2] / 8 / np.maximum(abs(tracks.direction[2]), 1e-3), box.step_um / np.maximum(sideways, 1e-3)
+        box.size[2] / 8 / np.maximum(abs(tracks.direction[2]), 1e-3), 1.25 * box.step_um / np.maximum(sideways, 1e-3)
     )
     pieces = np.ceil(way / piece).astype(np.int64)
     pieces = np.maximum(pieces, 1)
