@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Clusters": "clusters",
+    "Hits": "detectors.hits",
     "InputError": "errors",
     "ModelCard": "registry",
     "ParticleZooError": "errors",
@@ -27,6 +28,7 @@ _PUBLIC = {
 
 __all__ = [
     "Clusters",
+    "Hits",
     "InputError",
     "ModelCard",
     "ParticleZooError",
@@ -43,6 +45,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from particle_zoo.clusters import Clusters
+    from particle_zoo.detectors.hits import Hits
     from particle_zoo.detectors.readers import read
     from particle_zoo.errors import InputError, ParticleZooError, UnknownModelError, WeightsNotFoundError
     from particle_zoo.registry import ModelCard, create, info, list_models

@@ -1,4 +1,4 @@
-"""`python -m particle_zoo.benchmark WHAT`: speed beside what one would use instead, in one run."""
+"""`python -m particle_zoo.benchmark WHAT`: speed beside what one would use instead, and simulation beside reality."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPE = (4084, 2035)
 
 @click.group()
 def benchmark() -> None:
-    """Measure speed. Ratios between methods of one run mean something; times depend on the machine."""
+    """Measure speed, and how far the simulation can be trusted. Times depend on the machine, ratios hardly."""
 
 
 @benchmark.command(context_settings={"show_default": True})
@@ -62,12 +62,56 @@ def clustering(n: int, seed: int, repeats: int, json_path: Path | None, quiet: b
         write_json(json_path, result)
 
 
+@benchmark.command(context_settings={"show_default": True})
+@click.option(
+    "--data", "folder", type=click.Path(path_type=Path), required=True,
+    help="Folder with timepix1/*.yml.gz (mPIXdaq) and ccd/ (the labelled layout), or one of them.",
+)  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path), default=Path("real"), help="Folder of the figures.")
+@click.option("--clusters", "n", type=click.IntRange(100), default=20_000, help="Simulated clusters a component.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def real(folder: Path, output: Path, n: int, seed: int, json_path: Path | None, quiet: bool) -> None:
+    """Simulation against real clusters: Kolmogorov-Smirnov distances, overlays, and a forest trained on simulation."""
+    from particle_zoo.evaluation import real_data
+
+    result = real_data.compare(folder, output, n=n, seed=seed)
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the figures.  [default: no figures]")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def physics(output: Path | None, seed: int, json_path: Path | None, quiet: bool) -> None:
+    """The silicon simulation against published physics: measured, published, tolerance, verdict."""
+    from particle_zoo.evaluation.physics.report import report
+
+    result = report(output, seed=seed, quiet=quiet)
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
+@click.option("--clusters", "n", type=click.IntRange(100), default=20_000, help="Clusters a case.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def simulation(n: int, seed: int, json_path: Path | None, quiet: bool) -> None:
+    """Simulated clusters a second, by particle and preset."""
+    from particle_zoo.evaluation import simulation_speed
+
+    result = simulation_speed.measure(n, seed)
+    if json_path:
+        write_json(json_path, result)
+
+
 def frame(n: int, seed: int) -> np.ndarray:
     """A noisy float32 frame with n clusters: simulated ones, each used many times, scattered on a grid."""
     from particle_zoo.simulation.ccd import CCD, generate
 
     rng = np.random.default_rng(seed)
-    image = rng.normal(CCD.pedestal_adu, CCD.noise_e * 10, SHAPE).astype(np.float32)
+    image = rng.normal(CCD.pedestal_adu, 2 * CCD.noise_kev * CCD.gain_adu_per_kev, SHAPE).astype(np.float32)
     # One cell a cluster, so that none touch; the longest tracks of the simulation do not fit into a cell.
     cell = int(np.sqrt(SHAPE[0] * SHAPE[1] / n))
     while (SHAPE[0] // cell) * (SHAPE[1] // cell) < n:

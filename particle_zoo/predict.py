@@ -41,9 +41,9 @@ CHUNK = 4096
 def predict(
     model: str, files: tuple[Path, ...], output: Path, force: bool, json_path: Path | None, quiet: bool, **settings: Any
 ) -> None:
-    """Predict on cluster CSV files, folders of them, and FITS frames; one row a cluster.
+    """Predict on the files `particle_zoo.read` understands and that hold clusters or frames; one row a cluster.
 
-    Frames are read, clustered and predicted one at a time.
+    Frames are read, clustered and predicted one at a time; --threshold and --min-size are for FITS frames only.
     """
     if output.suffix not in (".csv", ".parquet"):
         raise InputError(f"--output must end in .csv or .parquet; received {output}")
@@ -87,7 +87,9 @@ def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
     from particle_zoo.pipelines.rasterise import bounding_boxes
 
     row0, col0, _, _ = bounding_boxes(clusters)
-    place = {"id": clusters.ids, "source": clusters.table["source"].astype(str), "row0": row0, "col0": col0}
+    # Clusters a user wrote to parquet need not say where they come from.
+    source = clusters.table["source"].astype(str) if "source" in clusters.table else [""] * len(clusters)
+    place = {"id": clusters.ids, "source": source, "row0": row0, "col0": col0}
     rows = pd.concat([pd.DataFrame(place), clusters.features()], axis=1)
     if config["classes"] and hasattr(model.zoo_config, "test_time_average"):
         probability = classifier.probabilities(model, clusters)
@@ -103,7 +105,7 @@ def _chunks(files: tuple[Path, ...], settings: dict[str, Any]) -> Iterator[Any]:
     from particle_zoo.detectors.readers import iter_clusters
 
     for file in files:
-        for clusters in iter_clusters(file, **settings):
+        for clusters in iter_clusters(file, ignore_unknown=True, **settings):
             for start in range(0, len(clusters), CHUNK):
                 yield clusters[start : start + CHUNK]
 

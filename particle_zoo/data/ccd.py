@@ -28,7 +28,7 @@ UNITS = {"simulated": "ADU", "damic_labelled": MASK_UNIT, "fits": "ADU"}
 
 SIMULATED = 2500
 SIMULATION_SEED = 1
-SIMULATION_VERSION = "1"
+SIMULATION_VERSION = "3"
 """Raised whenever the simulation changes what a seed gives."""
 
 CLUSTERING = "clustering.json"

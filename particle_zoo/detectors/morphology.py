@@ -40,7 +40,8 @@ def features(clusters: Clusters, names: Sequence[str] = FEATURES) -> pd.DataFram
     `height`, `width`, `long_side`, `short_side`: bounding box (px). `size`: pixels. `energy_sum`, `_mean`, `_max`,
     `_std`: in the unit of the clusters; for masks the sum is the table's `energy_sum` where there is one (ADU), and
     the others are NaN. `fill`: size over the area of the bounding box, 0..1. `std_along`, `std_across`: spread along
-    the principal axes (px). `elongation`: their ratio, at least 1. `length`: extent along the long axis (px).
+    the principal axes (px). `elongation`: their ratio, at least 1. `length`: extent along the long axis (px), one pixel
+    included; the longer side of the box where no axis is longer.
     `inner`: pixels whose 4 orthogonal neighbours are hit; `border`: the others. `roundness`: size over the area of
     the circle whose diameter is the length.
 
@@ -62,7 +63,7 @@ def features(clusters: Clusters, names: Sequence[str] = FEATURES) -> pd.DataFram
             "fill": size / (height * width),
             "long_side": np.maximum(height, width),
             "short_side": np.minimum(height, width),
-            **_axes(clusters, size),
+            **_axes(clusters, size, np.maximum(height, width)),
         }
         found["inner"] = _inner(clusters)
         found["border"] = size - found["inner"]
@@ -87,7 +88,7 @@ def _energies(clusters: Clusters, size: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _axes(clusters: Clusters, size: np.ndarray) -> dict[str, np.ndarray]:
+def _axes(clusters: Clusters, size: np.ndarray, long_side: np.ndarray) -> dict[str, np.ndarray]:
     cluster, n = clusters.hit_cluster, len(size)
     row, col = clusters.column("row").astype(np.float64), clusters.column("col").astype(np.float64)
     row -= (np.bincount(cluster, row, n) / size)[cluster]
@@ -100,6 +101,8 @@ def _axes(clusters: Clusters, size: np.ndarray) -> dict[str, np.ndarray]:
     position = col * np.cos(angle)[cluster] + row * np.sin(angle)[cluster]
     starts = clusters.offsets[:-1]
     length = np.maximum.reduceat(position, starts) - np.minimum.reduceat(position, starts) + 1
+    # Equal spread in all directions has no axis: rounding would choose one. The longer side turns with the cluster.
+    length = np.where(spread < 1e-9 * (mean + 1), long_side, length)
     return {"std_along": along, "std_across": across, "elongation": along / across, "length": length}
 
 

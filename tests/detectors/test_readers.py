@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from particle_zoo import Clusters, InputError, read
+from particle_zoo.detectors.readers import iter_clusters
 
 GRID = "0,0,0\n0,1,1\n0,0,1\n0,0,0\n"
 
@@ -128,6 +129,35 @@ def test_truncated_and_nan_fits(frame_file: Path, tmp_path: Path) -> None:
     astropy_fits.PrimaryHDU(frame).writeto(tmp_path / "nan.fits")
     with pytest.raises(InputError, match="row 2, col 3"):
         read(tmp_path / "nan.fits")
+
+
+def test_labels_with_an_open_bracket_in_their_header(layout: Path) -> None:
+    path = layout / "labels" / "categories_a.npy"
+    path.write_bytes(path.read_bytes().replace(b"}", b"{", 1))
+    with pytest.raises(InputError, match="no NumPy array"):
+        read(layout)
+
+
+def test_options_of_another_format_are_refused_unless_a_command_mixes_formats(tmp_path: Path) -> None:
+    path = tmp_path / "3.csv"
+    path.write_text(GRID)
+    with pytest.raises(InputError, match="cluster CSV files have no option threshold; it takes none"):
+        read(path, threshold=1)
+    assert len(list(iter_clusters(path, ignore_unknown=True, threshold=1))) == 1
+
+
+def test_unknown_content_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.doc"
+    path.write_bytes(b"\x01\x02 something else")
+    with pytest.raises(InputError, match=r"notes\.doc is of no format known here .*\.t3pa.*\.clog"):
+        read(path)
+
+
+def test_hits_are_no_clusters(tmp_path: Path) -> None:
+    path = tmp_path / "a.t3pa"
+    path.write_text("Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n0\t1\t2\t3\t4\t0\n")
+    with pytest.raises(InputError, match="holds hits"):
+        list(iter_clusters(path))
 
 
 def broken(content: bytes, cut: int, flips: list[tuple[int, int]]) -> bytes:

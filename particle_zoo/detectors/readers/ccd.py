@@ -10,6 +10,7 @@ DIR/cluster_meta.csv                optional: cluster (id and rotation A-H), y, 
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from particle_zoo.cli import sentence
 from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
 CLASSES = ("other", "xray", "electron", "muon", "several", "readout_error")
@@ -103,14 +106,6 @@ def read_labelled(folder: str | Path) -> Clusters:
     )
 
 
-def is_tar(path: Path) -> bool:
-    """Whether the content is a tar archive."""
-    try:
-        return tarfile.is_tarfile(path)
-    except OSError:
-        return False
-
-
 def _number(name: str) -> int:
     # Files of a rotated copy carry a letter, 001178_A; labels never do.
     return int(name.partition("_")[0])
@@ -142,7 +137,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} is a damaged tar archive ({error}); copy it again") from error
+        raise InputError(f"{path} is a damaged tar archive ({sentence(str(error))[:120]}); copy it again") from error
 
 
 def _parse(content: bytes, name: str) -> tuple[np.ndarray, str]:
@@ -228,3 +223,17 @@ def _read_energies(path: Path) -> dict[int, float]:
         ) from error
     known = energy > 0
     return dict(zip(number[known].tolist(), energy[known].tolist(), strict=True))
+
+
+def _is_grid(start: bytes) -> bool:
+    return b"," in start and re.fullmatch(rb"[0-9eE+.,\s-]+", start) is not None
+
+
+# The fallback for text: other formats are asked first.
+CSV_FORMAT = Format("cluster CSV", (".csv",), _is_grid, lambda path: iter((read_cluster_csv(path),)))
+TAR_FORMAT = Format(
+    "tar archive of cluster CSVs",
+    (".tar", ".tar.gz", ".tgz"),
+    lambda start: start[257:262] == b"ustar",
+    lambda path: iter((read_folder(path),)),
+)

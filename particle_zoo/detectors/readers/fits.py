@@ -12,20 +12,14 @@ import numpy as np
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.clustering import cluster
+from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
 SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fz")
 MAGIC = b"SIMPLE  ="
 
-
-def is_fits(path: Path) -> bool:
-    """Whether the file starts like FITS (or is gzipped and named like it)."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-    except OSError:
-        return False
-    return start == MAGIC or path.name.lower().endswith(SUFFIXES)
+OPTIONS = ("threshold", "min_size", "edge", "connectivity", "unit")
+"""Of `particle_zoo.detectors.clustering.cluster`."""
 
 
 def find(folder: Path) -> list[Path]:
@@ -82,3 +76,6 @@ def clusters(path: Path, **options: Any) -> Iterator[Clusters]:
     """Yield the clusters of each frame of a file; options go to `particle_zoo.detectors.clustering.cluster`."""
     for name, frame in iter_frames(path):
         yield cluster(frame, source=name, **options)
+
+
+FORMAT = Format("FITS", SUFFIXES, lambda start: start.startswith(MAGIC), clusters, OPTIONS)

@@ -1,0 +1,86 @@
+"""What a reader tells about itself, so that a file finds it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from particle_zoo.clusters import Clusters
+from particle_zoo.detectors.hits import Hits
+from particle_zoo.errors import InputError
+
+HEAD = 4096
+"""Bytes of content a format may look at."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format.
+
+    Args:
+        name: what it is called, for error sentences.
+        suffixes: endings of its file names, lower case, with the dot.
+        recognise: whether the first bytes of a file (unpacked, if it is gzipped) can only be this format.
+        parts: the content of a file, in pieces that fit into memory.
+        options: keyword arguments of `parts`.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognise: Callable[[bytes], bool]
+    parts: Callable[..., Iterator[Clusters | Hits]]
+    options: tuple[str, ...] = ()
+
+    def named(self, path: Path) -> bool:
+        """Whether the name of the file has one of the endings."""
+        return path.name.lower().endswith(self.suffixes)
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a file, unpacked where it is gzipped.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(HEAD)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
+    if start[:2] != b"\x1f\x8b":
+        return start
+    try:
+        return zlib.decompressobj(wbits=31).decompress(start, HEAD)
+    except zlib.error:
+        return start
+
+
+def find(path: Path, formats: tuple[Format, ...]) -> Format:
+    """The format of a file: by content, then by name.
+
+    Raises:
+        InputError: neither says anything.
+    """
+    start = head(path)
+    found = next((f for f in formats if f.recognise(start)), None) or next((f for f in formats if f.named(path)), None)
+    if found is None:
+        endings = ", ".join(dict.fromkeys(suffix for f in formats for suffix in f.suffixes))
+        raise InputError(
+            f"{path} is of no format known here (it starts with {start[:20]!r}); expected one of {endings}"
+        )
+    return found
+
+
+def check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse options a format does not have.
+
+    Raises:
+        InputError: an unknown option.
+    """
+    unknown = set(options) - set(known)
+    if unknown:
+        has = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise InputError(f"{name} files have no option {min(unknown)}; {has}")

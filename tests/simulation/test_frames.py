@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from particle_zoo import InputError
+from particle_zoo.detectors.clustering import cluster
+from particle_zoo.simulation.ccd import CCD
+from particle_zoo.simulation.frames import frame
+from particle_zoo.simulation.sensor import TIMEPIX_300UM
+
+SMALL = CCD.with_(shape=(600, 500))
+
+
+def test_noise_dark_charge_and_gain() -> None:
+    """An empty frame: the pedestal, the readout noise of 2 e- and the Poisson law of the dark charge."""
+    image, truth = frame(0, seed=1, sensor=SMALL, dark_e=4.0, hot_columns=0)
+    electron = CCD.gain_adu_per_kev * CCD.pair_ev * 1e-3
+    assert len(truth) == 0
+    assert (image.mean() - CCD.pedestal_adu) / electron == pytest.approx(4.0, abs=0.05)
+    assert image.std() / electron == pytest.approx(np.hypot(CCD.noise_kev / (CCD.pair_ev * 1e-3), 2.0), rel=0.02)
+
+
+def test_number_of_events_is_poisson() -> None:
+    counts = [len(frame(6, seed, sensor=SMALL, mix={"xray": 1.0}, hot_columns=0)[1]) for seed in range(40)]
+    assert np.mean(counts) == pytest.approx(6, abs=5 * np.sqrt(6 / 40))
+    assert 2 < np.var(counts) < 14
+
+
+def test_clusters_lie_where_the_truth_says() -> None:
+    image, truth = frame(30, seed=2, sensor=SMALL, mix={"xray": 1.0}, hot_columns=0)
+    found = cluster(image)
+    assert 0.6 * len(truth) < len(found) <= len(truth)
+    row = np.add.reduceat(found.column("row"), found.offsets[:-1]) / found.sizes
+    col = np.add.reduceat(found.column("col"), found.offsets[:-1]) / found.sizes
+    distance = np.hypot(row[:, None] - truth["entry_row"].to_numpy(), col[:, None] - truth["entry_col"].to_numpy())
+    assert np.median(distance.min(1)) < 2
+
+
+def test_hot_columns_are_bright_from_a_row_on() -> None:
+    image, _ = frame(0, seed=3, sensor=SMALL, hot_columns=2)
+    bright = image.mean(0) > CCD.pedestal_adu + 10
+    assert 1 <= bright.sum() <= 2
+    column = image[:, np.flatnonzero(bright)[0]]
+    assert column[-1] > column[0] or column[0] > CCD.pedestal_adu + 10
+
+
+def test_equal_seeds_give_equal_frames() -> None:
+    np.testing.assert_array_equal(frame(5, 1, sensor=SMALL)[0], frame(5, 1, sensor=SMALL)[0])
+    assert not np.array_equal(frame(5, 1, sensor=SMALL)[0], frame(5, 2, sensor=SMALL)[0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mean_events": -1}, {"dark_e": -0.1}, {"hot_columns": -1}, {"mix": {"quark": 1.0}}, {"sensor": TIMEPIX_300UM}],
+)
+def test_impossible_frames(options: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="received"):
+        frame(**{"mean_events": 1, "seed": 0, "sensor": SMALL, **options})  # type: ignore[arg-type]
