@@ -69,7 +69,12 @@ def train(
         if options[key] is not None:
             overrides[key] = options[key]
     job = session.prepare(
-        card, overrides, seed=options["seed"], **session.pick_data(options), precision=options["precision"]
+        card,
+        overrides,
+        seed=options["seed"],
+        **session.pick_data(options),
+        precision=options["precision"],
+        init=options["init"],
     )
     session.initialise(job, options["init"])
     folder = run_folder.choose(name, output, resume=resume, force=force)
@@ -80,7 +85,7 @@ def train(
         )
     run_folder.start(folder, job.config(), resume=resume)
     started = time.perf_counter()
-    metrics = session.train(job, folder, pretrain=options["init"] == "none", quiet=quiet)
+    metrics = session.train(job, folder, quiet=quiet)
     metrics["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "metrics.json", metrics)
     if options["json_path"]:

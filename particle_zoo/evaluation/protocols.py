@@ -15,7 +15,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation import baseline, classifier, latent
 from particle_zoo.registry import ModelCard
 from particle_zoo.training.fit import fit
-from particle_zoo.training.pretrain import pretrained_weights, wanted
+from particle_zoo.training.pretrain import pretrained_weights, settle
 from particle_zoo.training.session import build, is_classifier, parse_classes, pick_data
 
 COPIES = 8
@@ -45,17 +45,17 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
             f"received {dict(zip(classes, count.tolist(), strict=True))}"
         )
     guess_fold = _classify if is_classifier(card) else _neighbours
-    settings = registry.config_class(card.name).from_settings(overrides).model_dump()
+    dataset, known = options["dataset"] or card.default_dataset, classes if is_classifier(card) else None
+    settings = settle(card, overrides, dataset, known, "none").model_dump()
     start = None
     runs: list[Row] = []
     for repeat in range(options["repeats"]):
         seed = options["seed"] + repeat
         guesses: dict[str, np.ndarray] = {}
-        if wanted(settings, options["dataset"] or card.default_dataset, classes):
+        if settings.get("pretrain_epochs"):
             # The pretraining sees simulated clusters only, so all folds of a seed can start from one.
             start = pretrained_weights(card, settings, classes, seed=seed, precision=options["precision"])
         for train, test in StratifiedKFold(options["folds"], shuffle=True, random_state=seed).split(truth, truth):
-            known = classes if is_classifier(card) else None
             model = _train(card, settings, clusters[train], known, seed, options["precision"], start=start)
             for method, guess in guess_fold(model, clusters[train], clusters[test], classes, seed).items():
                 guesses.setdefault(method, np.empty(len(truth), int))[test] = guess

@@ -33,7 +33,13 @@ SEED_RECIPE = {
 
 
 class ClassifierConfig(ZooConfig):
-    """What both CNNs have in common."""
+    """What both CNNs have in common.
+
+    With `pretrain_epochs` a training on real clusters starts from simulated ones and goes on by `fine_tuning`: a few
+    hundred hand labels correct a network that knows the shapes, and ruin it when they are learned by heart.
+    """
+
+    fine_tuning: ClassVar[dict[str, Any]] = {"epochs": 10, "learning_rate": 3e-5, "balance": 1.0}
 
     classes: int = pydantic.Field(3, ge=2)
     dropout_rate: float = pydantic.Field(0.4981, ge=0, lt=1)
@@ -42,6 +48,7 @@ class ClassifierConfig(ZooConfig):
         0, ge=0, description="epochs on simulated clusters of the same classes before real training clusters"
     )
     pretrain_clusters: int = pydantic.Field(9000, ge=1, description="how many of them")
+    pretrain_rate: float = pydantic.Field(1e-3, gt=0, description="peak learning rate on them")
     balance: float = pydantic.Field(
         0.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
     )
@@ -57,6 +64,7 @@ class CNNConfig(ClassifierConfig):
     kernel_sizes: tuple[int, ...] = (2, 5)
     dense_units: tuple[int, ...] = pydantic.Field((16, 8), description="hidden dense layers, without the output")
     epochs: int = pydantic.Field(120, ge=1)
+    pretrain_epochs: int = pydantic.Field(10, ge=0, description="0 trains on the given clusters alone")
     decay_steps: int = pydantic.Field(3866, ge=1, description="seed recipe: steps of the exponential decay")
     decay_rate: float = pydantic.Field(0.9122, gt=0, le=1, description="seed recipe: rate of the exponential decay")
 
@@ -174,6 +182,7 @@ class TinyCNNConfig(CNNConfig):
     dense_units: tuple[int, ...] = (8,)
     dropout_rate: float = pydantic.Field(0.2, ge=0, lt=1)
     epochs: int = pydantic.Field(10, ge=1)
+    pretrain_epochs: int = pydantic.Field(0, ge=0)
 
 
 @register_model(

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from particle_zoo import registry
 from particle_zoo.registry import ModelCard
 from particle_zoo.simulation import ccd
+from particle_zoo.simulation.ccd_events import KINDS
 from particle_zoo.training.fit import fit
 from particle_zoo.training.session import build
 
@@ -16,10 +18,33 @@ SEED = 100_000
 """Added to the seed of a training: its simulated clusters are none of the data set `ccd_clusters/simulated`."""
 
 
+def settle(card: ModelCard, overrides: dict[str, Any], dataset: str, classes: Sequence[str] | None, init: str) -> Any:
+    """The configuration of a training: what the user set, else the recipe that fits where it starts from.
+
+    Args:
+        card: the model.
+        overrides: settings of the user.
+        dataset: NAME[/CONFIG] to train on.
+        classes: class names; None without targets.
+        init: "none", or other weights to start from, which take the place of pretraining.
+
+    Raises:
+        InputError: unusable settings.
+    """
+    config = registry.config_class(card.name)
+    settings = config.from_settings(overrides)
+    if not classes or not hasattr(config, "fine_tuning") or settings.recipe == "seed":
+        return settings
+    pretrain = init == "none" and wanted(settings.model_dump(), dataset, classes)
+    if pretrain or init != "none":
+        settings = config.from_settings({**config.fine_tuning, **overrides})
+    return settings if pretrain else settings.model_copy(update={"pretrain_epochs": 0})
+
+
 def wanted(settings: dict[str, Any], dataset: str, classes: Sequence[str] | None) -> bool:
     """Whether these settings ask for pretraining: on real clusters of classes that the simulation has."""
     simulated = dataset.partition("/")[2] in ("", "simulated")
-    return bool(settings.get("pretrain_epochs")) and not simulated and bool(set(classes or ()) & set(ccd.KINDS))
+    return bool(settings.get("pretrain_epochs")) and not simulated and bool(set(classes or ()) & set(KINDS))
 
 
 def pretrained_weights(
@@ -44,9 +69,13 @@ def pretrained_weights(
         precision: dtype policy.
         verbose: as in `keras.Model.fit`.
     """
-    mix = {name: 1.0 for name in classes if name in ccd.KINDS}
+    mix = {name: 1.0 for name in classes if name in KINDS}
     simulated = ccd.generate(settings["pretrain_clusters"], SEED + seed, mix=mix)
-    settings = {**settings, "epochs": settings["pretrain_epochs"], "balance": 0.0}
+    settings = settings | {
+        "epochs": settings["pretrain_epochs"],
+        "learning_rate": settings["pretrain_rate"],
+        "balance": 0.0,
+    }
     model = build(card, settings, simulated, classes, seed=seed, precision=precision)
     fit(model, simulated, None, classes=classes, seed=seed, verbose=verbose)
     return list(model.get_weights())

@@ -102,8 +102,11 @@ def prepare(
     split: str | None = None,
     limit: int | None = None,
     precision: str = "float32",
+    init: str = "none",
 ) -> Job:
     """Load the clusters, build the model and fit its preprocessing on the training clusters.
+
+    `init` is where the weights will come from; it decides between the recipes, see `pretrain.settle`.
 
     A model without targets trains on every cluster unless classes are chosen; a classifier on the seed's three.
     With `split="all"` nothing is left to validate on and the training loss is watched.
@@ -112,8 +115,10 @@ def prepare(
         InputError: unusable settings or data.
     """
     dataset = dataset or card.default_dataset
-    settings = registry.config_class(card.name).from_settings(overrides)
+    from particle_zoo.training.pretrain import settle
+
     chosen = parse_classes(classes, dataset) if is_classifier(card) or classes else None
+    settings = settle(card, overrides, dataset, chosen, init)
     source: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
     train = data.load(dataset, split or "train", limit=limit, **source)
     if split == "all":
@@ -166,17 +171,13 @@ def initialise(job: Job, source: str) -> None:
     job.model.set_weights(other.get_weights())
 
 
-def train(job: Job, folder: Path, *, pretrain: bool = True, quiet: bool = False) -> dict[str, Any]:
-    """Fit, then write metrics, card, figures and the baseline's training table; returns the metrics.
+def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+    """Pretrain where the settings say so, fit, then write metrics, card, figures and the baseline's training table.
 
-    Args:
-        job: what to train.
-        folder: run folder; a checkpoint in it is continued.
-        pretrain: whether to pretrain on simulated clusters first, where the settings say so.
-        quiet: no progress.
+    Returns the metrics. A checkpoint in the folder is continued, without pretraining again.
     """
     from particle_zoo.evaluation import baseline, report
-    from particle_zoo.training.pretrain import pretrained_weights, wanted
+    from particle_zoo.training.pretrain import pretrained_weights
     from particle_zoo.weights import write_card
 
     if job.classes:
@@ -184,7 +185,7 @@ def train(job: Job, folder: Path, *, pretrain: bool = True, quiet: bool = False)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
     settings = job.model.zoo_config.model_dump()
-    if pretrain and wanted(settings, job.dataset, job.classes) and not (folder / CHECKPOINT).exists():
+    if settings.get("pretrain_epochs") and not (folder / CHECKPOINT).exists():
         if not quiet:
             click.echo(
                 f"first {settings['pretrain_epochs']} epochs on {settings['pretrain_clusters']:,} simulated clusters"
