@@ -114,10 +114,12 @@ def frame(n: int, seed: int) -> np.ndarray:
     image = rng.normal(CCD.pedestal_adu, 2 * CCD.noise_kev * CCD.gain_adu_per_kev, SHAPE).astype(np.float32)
     # One cell a cluster, so that few of them touch; the longest tracks of the simulation do not fit into a cell.
     cell = int(np.sqrt(SHAPE[0] * SHAPE[1] / n))
+    while (SHAPE[0] // cell) * (SHAPE[1] // cell) < n:
+        cell -= 1
     stock = [h[:, :3] - [h[:, 0].min(), h[:, 1].min(), 0] for h in generate(400, seed)]
     stock = [h for h in stock if h[:, :2].max() < cell - 1]
     across = SHAPE[1] // cell
-    for i, choice in enumerate(rng.integers(len(stock), size=min(n, across * (SHAPE[0] // cell)))):
+    for i, choice in enumerate(rng.integers(len(stock), size=n)):
         hits = stock[choice]
         image[hits[:, 0].astype(int) + cell * (i // across), hits[:, 1].astype(int) + cell * (i % across)] = hits[:, 2]
     return image
