@@ -47,7 +47,7 @@ class ClassifierConfig(ZooConfig):
     pretrain_epochs: int = pydantic.Field(
         0, ge=0, description="epochs on simulated clusters of the same classes before real training clusters"
     )
-    pretrain_clusters: int = pydantic.Field(9000, ge=1, description="how many of them")
+    pretrain_clusters: int = pydantic.Field(18_000, ge=1, description="how many of them")
     pretrain_rate: float = pydantic.Field(1e-3, gt=0, description="peak learning rate on them")
     balance: float = pydantic.Field(
         0.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
@@ -64,7 +64,7 @@ class CNNConfig(ClassifierConfig):
     kernel_sizes: tuple[int, ...] = (2, 5)
     dense_units: tuple[int, ...] = pydantic.Field((16, 8), description="hidden dense layers, without the output")
     epochs: int = pydantic.Field(120, ge=1)
-    pretrain_epochs: int = pydantic.Field(10, ge=0, description="0 trains on the given clusters alone")
+    pretrain_epochs: int = pydantic.Field(5, ge=0, description="0 trains on the given clusters alone")
     decay_steps: int = pydantic.Field(3866, ge=1, description="seed recipe: steps of the exponential decay")
     decay_rate: float = pydantic.Field(0.9122, gt=0, le=1, description="seed recipe: rate of the exponential decay")
 
