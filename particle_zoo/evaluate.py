@@ -29,7 +29,7 @@ from particle_zoo.errors import InputError
     "--protocol",
     type=click.Choice(("split", "kfold", "seed")),
     default="split",
-    help="split: a trained model on a split. kfold: train anew in 5 folds by cluster id. "
+    help="split: a trained model on a split. kfold: train anew in folds by cluster id. "
     "seed: train anew on the seed's leaky split (augment, then split) and on a clean one.",
 )
 @click.option("--folds", type=click.IntRange(2), default=5, help="Folds of --protocol kfold.")
@@ -50,7 +50,7 @@ def evaluate(
 
     Classifiers: accuracy, balanced accuracy, precision, recall and confusion matrix beside a random forest on shape
     features and the majority class. Variational autoencoders: reconstruction and KL terms, and how well the classes
-    can be read off the latent mean, the metadata and the pixels.
+    can be read off the latent mean, the metadata and the pixels. With --protocol kfold or seed, NAME is a model's.
     """
     if protocol == "split" and settings:
         raise InputError("--set changes a training; give it together with --protocol kfold or seed")

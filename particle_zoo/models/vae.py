@@ -41,7 +41,7 @@ class VAEConfig(ZooConfig):
     use_indices: bool = pydantic.Field(True, description="un-pool with the encoder's pooling indices, as the seed does")
     weight_decay: float = pydantic.Field(1e-5, ge=0)
     epochs: int = pydantic.Field(0, ge=0, description="0: as many as make about `steps` steps")
-    steps: int = pydantic.Field(450, ge=1, description="training steps with epochs=0; small sets need more epochs")
+    steps: int = pydantic.Field(360, ge=1, description="training steps with epochs=0; small sets need more epochs")
 
     @property
     def pooled(self) -> int:
