@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -147,9 +148,18 @@ def read_json(path: Path, *, what: str = "file") -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON through a temporary name, so that a reader never meets half a file."""
+    """Write JSON through a temporary name, so that a reader never meets half a file; NaN and infinity become null."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, default=_plain) + "\n")
+        text = json.dumps(_strict(json.loads(json.dumps(value, default=_plain))), indent=2, allow_nan=False)
+        temporary.write_text(text + "\n")
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strict(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_strict(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

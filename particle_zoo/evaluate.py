@@ -95,24 +95,24 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     head = {"model": card.name, "dataset": dataset, "split": options["split"], "n": len(clusters)}
     if is_classifier(card):
         return head | _classifier(model, clusters, classes, folder, plots, options["seed"])
-    return head | _autoencoder(model, clusters, plots, options["seed"])
+    return head | _autoencoder(model, clusters, folder, plots, options["seed"])
 
 
 def _classifier(
     model: Any, clusters: Any, classes: tuple[str, ...], folder: Path, plots: Path, seed: int
 ) -> dict[str, Any]:
     from particle_zoo.evaluation import baseline, classifier
+    from particle_zoo.pipelines.examples import class_index
     from particle_zoo.plots import classification
 
-    truth = baseline.truth(clusters, classes)
+    truth = class_index(clusters, classes)
     probability = classifier.probabilities(model, clusters)
     scores = classifier.scores(truth, probability.argmax(1), classes)
     reference = baseline.restore(folder / "baseline.parquet")
-    rivals = baseline.predict(
-        reference.drop(columns=["id", "label"]), reference["label"].to_numpy(), clusters, classes, seed
-    )
+    features = reference.drop(columns=["id", "label", "digest"])
+    rivals = baseline.predict(features, reference["label"].to_numpy(), clusters, classes, seed)
     others = {name: classifier.scores(truth, predicted, classes) for name, predicted in rivals.items()}
-    seen = int(sum(clusters.table["id"].isin(reference["id"])))
+    seen = baseline.trained_on(reference, clusters)
 
     rows: list[tuple[Any, ...]] = [
         (name, found["accuracy"], found["balanced_accuracy"])
@@ -134,8 +134,8 @@ def _classifier(
     return {**scores, "trained_on": seen, "baselines": others}
 
 
-def _autoencoder(model: Any, clusters: Any, plots: Path, seed: int) -> dict[str, Any]:
-    from particle_zoo.evaluation import latent
+def _autoencoder(model: Any, clusters: Any, folder: Path, plots: Path, seed: int) -> dict[str, Any]:
+    from particle_zoo.evaluation import baseline, latent
     from particle_zoo.plots import images
 
     losses = latent.losses(model, clusters)
@@ -144,7 +144,9 @@ def _autoencoder(model: Any, clusters: Any, plots: Path, seed: int) -> dict[str,
     table(f"{len(clusters)} clusters", tuple(names[k] for k in losses), [tuple(losses.values())])
     images.reconstructions(model, clusters, plots / "reconstructions_evaluated.png")
     click.echo(f"figure: {plots / 'reconstructions_evaluated.png'}")
-    result: dict[str, Any] = dict(losses)
+    seen = baseline.trained_on(baseline.restore(folder / "baseline.parquet"), clusters)
+    click.echo(f"{seen} of the {len(clusters)} evaluated ids were trained on, without labels")
+    result: dict[str, Any] = {**losses, "trained_on": seen}
     if latent.probeable(clusters.labels):
         result["representations"] = latent.compare(model, clusters, seed)
         result |= result["representations"]["latent mean"]

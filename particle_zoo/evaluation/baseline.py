@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,16 +12,35 @@ import pandas as pd
 from particle_zoo.cli import replacing
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
-from particle_zoo.pipelines.examples import class_index
+from particle_zoo.pipelines.rasterise import bounding_boxes
 
 TREES = 300
 
 
 def store(path: Path, train: Clusters) -> None:
-    """Write id, label and shape features of the training clusters, from which the forest can be refitted anywhere."""
-    table = pd.concat([train.table[["id", "label"]], train.features()], axis=1)
+    """Write id, label, pixel digest and shape features of the training clusters.
+
+    From it the forest can be refitted anywhere, and clusters that were trained on are recognised.
+    """
+    table = pd.concat([train.table[["id", "label"]], train.features()], axis=1).assign(digest=digests(train))
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False)
+
+
+def digests(clusters: Clusters) -> np.ndarray:
+    """(n,) short hashes of the pixels of each cluster, wherever it lies."""
+    top, left, _, _ = bounding_boxes(clusters)
+    found = []
+    for hits, row, col in zip(clusters, top, left, strict=True):
+        pixels = hits[:, :2].astype(np.int64) - (row, col)
+        found.append(hashlib.sha256(pixels[np.lexsort(pixels.T)].tobytes()).hexdigest()[:16])
+    return np.array(found, dtype=str)
+
+
+def trained_on(reference: pd.DataFrame, clusters: Clusters) -> int:
+    """How many clusters are among those of `store`: the same id and the same pixels, as folders may reuse numbers."""
+    known = set(zip(reference["id"].astype(str), reference["digest"], strict=True))
+    return sum(pair in known for pair in zip(clusters.ids.tolist(), digests(clusters).tolist(), strict=True))
 
 
 def restore(path: Path) -> pd.DataFrame:
@@ -30,9 +50,13 @@ def restore(path: Path) -> pd.DataFrame:
         InputError: missing or unreadable.
     """
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); train the model again") from error
+    missing = {"id", "label", "digest"} - set(table)
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}; train the model again")
+    return table
 
 
 def predict(
@@ -60,8 +84,3 @@ def predict(
         "random forest": forest.predict(test.features()[usable].to_numpy()),
         "majority class": np.full(len(test), majority),
     }
-
-
-def truth(test: Clusters, classes: Sequence[str]) -> np.ndarray:
-    """(n,) class index of labelled clusters."""
-    return class_index(test, classes)

@@ -106,7 +106,7 @@ def probe(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, f
             + "; choose a larger --split"
         )
     folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
-    vectors = np.nan_to_num(vectors.astype(np.float64))
+    vectors = vectors.astype(np.float64)
     knn = nearest_neighbours(len(labels))
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     with warnings.catch_warnings():

@@ -13,6 +13,7 @@ from particle_zoo.cli import table
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation import baseline, classifier, latent
+from particle_zoo.pipelines.examples import class_index
 from particle_zoo.registry import ModelCard
 from particle_zoo.training.fit import fit
 from particle_zoo.training.pretrain import pretrained_weights, settle
@@ -37,7 +38,7 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
     from sklearn.model_selection import StratifiedKFold
 
     card, clusters, classes = _load(name, options)
-    truth = baseline.truth(clusters, classes)
+    truth = class_index(clusters, classes)
     count = np.bincount(truth, minlength=len(classes))
     if count.min() < options["folds"]:
         raise InputError(
@@ -84,7 +85,7 @@ def _neighbours(
 ) -> dict[str, np.ndarray]:
     """(n,) class index of the test clusters by their neighbours among the training ones, by representation."""
     known, asked = latent.representations(model, train), latent.representations(model, test)
-    target = baseline.truth(train, classes)
+    target = class_index(train, classes)
     return {
         name: latent.nearest_neighbours(len(train)).fit(vectors, target).predict(asked[name])
         for name, vectors in known.items()
@@ -110,7 +111,8 @@ def _summary(title: str, card: ModelCard, runs: list[Row], n: int) -> dict[str, 
 def seed_split(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quiet: bool = False) -> dict[str, Any]:
     """The seed's protocol (augment x8, split the copies 80/10/10) beside the same model split by id before augmenting.
 
-    Test sets hold 10 % of the copies in both cases. The difference is what the leak is worth.
+    Both train on fixed copies, without further augmentation and without pretraining. Test sets hold 10 % of the copies in
+    both cases. The difference is what the leak is worth.
 
     Raises:
         InputError: a model without targets.
@@ -127,7 +129,7 @@ def seed_split(name: str, overrides: dict[str, Any], options: dict[str, Any], *,
             (train, train_copy), (test, test_copy) = split(len(clusters), np.random.default_rng(seed))
             model = _train(card, settings, clusters[train], classes, seed, options["precision"], copies=train_copy)
             guess = classifier.logits(model, clusters[test], test_copy).argmax(1)
-            run[kind] = classifier.scores(baseline.truth(clusters[test], classes), guess, classes)
+            run[kind] = classifier.scores(class_index(clusters[test], classes), guess, classes)
             run[kind]["siblings_in_train"] = float(np.isin(test, train).mean())
         runs.append(run)
         if not quiet:
@@ -174,12 +176,12 @@ def _train(
 ) -> Any:
     keras.utils.clear_session(free_memory=True)
     if copies is not None:
-        # The on-the-fly symmetries make every copy anyway; one epoch over all copies is 8 over the clusters.
+        # One epoch over all copies is 8 over the clusters.
         settings = {**settings, "epochs": max(1, settings["epochs"] // COPIES)}
     model = build(card, settings, train, classes, seed=seed, precision=precision)
     if start is not None:
         model.set_weights(start)
-    fit(model, train, None, classes=classes, seed=seed)
+    fit(model, train, None, classes=classes, seed=seed, symmetry=copies)
     return model
 
 

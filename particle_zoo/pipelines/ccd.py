@@ -29,6 +29,7 @@ class CCDPreprocessor:
         energy_scale: energy above the floor that becomes 1.
         meta_mean: means of the logarithms of height, width, size and energy sum.
         meta_std: their standard deviations.
+        unit: of the energies the statistics come from; sums of masks are in ADU.
     """
 
     size: int = 64
@@ -38,6 +39,7 @@ class CCDPreprocessor:
     energy_scale: float = 1.0
     meta_mean: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     meta_std: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    unit: str = ""
 
     def fit(self, clusters: Clusters) -> CCDPreprocessor:
         """A copy with the statistics of these clusters, and of no others.
@@ -65,6 +67,7 @@ class CCDPreprocessor:
             energy_scale=scale or 1.0,
             meta_mean=tuple(float(m) for m in mean),
             meta_std=tuple(float(s) if s > 0 else 1.0 for s in std),
+            unit=_sum_unit(clusters),
         )
 
     def __call__(self, clusters: Clusters) -> Any:
@@ -75,8 +78,14 @@ class CCDPreprocessor:
             standardised, 0 where unknown.
 
         Raises:
-            InputError: energies asked of clusters that are masks.
+            InputError: energies asked of clusters that are masks, or energies in another unit than those of `fit`.
         """
+        uses_energy = self.with_meta or self.input == "energy"
+        if uses_energy and len(clusters) and self.unit not in ("", _sum_unit(clusters)):
+            raise InputError(
+                f"the model learned energies in {self.unit}, these clusters are in {_sum_unit(clusters)}; convert them, "
+                f"or train on clusters in {_sum_unit(clusters)}"
+            )
         if self.input == "energy":
             image = rasterise(self._scaled(clusters), self.size, "energy")
         else:
@@ -102,6 +111,10 @@ class CCDPreprocessor:
         """The inverse of `to_dict`."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
+
+
+def _sum_unit(clusters: Clusters) -> str:
+    return "ADU" if clusters.unit == MASK_UNIT else clusters.unit
 
 
 def _log_metadata(clusters: Clusters) -> np.ndarray:

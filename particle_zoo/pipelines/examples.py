@@ -46,6 +46,7 @@ class Examples:
         batch_size: clusters a batch; the last batch of an epoch may be smaller.
         seed: seed of order and augmentation.
         augment: apply one of the 8 symmetries of the square to each example, drawn anew every epoch.
+        symmetry: (n,) apply this symmetry to each example instead, in every epoch.
         shuffle: draw a new order every epoch.
         balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
             1 gives every class the same total. Mean weight 1.
@@ -60,6 +61,7 @@ class Examples:
         batch_size: int = 32,
         seed: int = 0,
         augment: bool = False,
+        symmetry: np.ndarray | None = None,
         shuffle: bool = False,
         balance: float = 0.0,
     ) -> None:
@@ -76,6 +78,7 @@ class Examples:
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment
+        self.symmetry = symmetry
         self.shuffle = shuffle
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
         first = preprocess(clusters[:1])
@@ -91,7 +94,9 @@ class Examples:
         epoch, position = divmod(int(step), len(self))
         index = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size]
         inputs = self._inputs(index)
-        if self.augment:
+        if self.symmetry is not None:
+            inputs = transformed(inputs, self.symmetry[index], self.preprocess)
+        elif self.augment:
             symmetry = np.random.default_rng((self.seed, 1, epoch, position)).integers(8, size=len(index))
             inputs = transformed(inputs, symmetry, self.preprocess)
         return inputs, None if self.targets is None else self.targets[index]

@@ -81,7 +81,10 @@ class Checkpoint(keras.callbacks.Callback):
             vars(self.stopper).update(self._stopper_state)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        value = float((logs or {})[self.monitor])
+        logs = logs or {}
+        value = float(logs[self.monitor])
+        if not np.isfinite([value, logs["loss"]]).all():
+            return
         if value < self.best or not self.weights_path.exists():
             self.best = value
             with replacing(self.weights_path) as temporary:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, training_batches
@@ -27,6 +29,7 @@ def fit(
     *,
     classes: Sequence[str] | None,
     seed: int = 0,
+    symmetry: np.ndarray | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -41,6 +44,7 @@ def fit(
         validation: clusters watched for early stopping and the best epoch; None or empty: the training loss is watched.
         classes: class names in target order; None for models without targets.
         seed: seed of order and augmentation.
+        symmetry: (n,) one fixed symmetry a training cluster instead of a random one.
         epochs: defaults to the model's config.
         batch_size: defaults to the model's config.
         callbacks: further callbacks.
@@ -50,6 +54,9 @@ def fit(
 
     Returns:
         The logged values by name, one an epoch of this call.
+
+    Raises:
+        InputError: the training diverged; nothing of a diverged epoch is kept.
     """
     config = model.zoo_config
     batch_size = batch_size or config.batch_size
@@ -60,6 +67,7 @@ def fit(
         batch_size=batch_size,
         seed=seed,
         augment=True,
+        symmetry=symmetry,
         shuffle=True,
         balance=getattr(config, "balance", 0.0),
     )
@@ -96,6 +104,11 @@ def fit(
             verbose=verbose,
         )
         logs = result.history
+        if not np.isfinite(logs["loss"][-1]):
+            raise InputError(
+                f"the loss is {logs['loss'][-1]} in epoch {first + len(logs['loss']) - 1}: the training diverged; lower "
+                f"learning_rate (now {config.learning_rate:g}) and start again"
+            )
     if checkpoint is not None and checkpoint.weights_path.exists():
         model.load_weights(checkpoint.weights_path)
     return logs

@@ -58,8 +58,9 @@ def pretrained_weights(
 ) -> list[np.ndarray]:
     """Weights after `pretrain_epochs` epochs on `pretrain_clusters` simulated clusters, the classes in equal shares.
 
-    Preprocessing statistics are those of the simulation, so the weights depend on no real cluster. Classes that the
-    simulation does not have are left to the training that follows.
+    Preprocessing statistics are those of the simulation: no label and no pixel of a real cluster is used. The simulation
+    itself was made to resemble the public labelled set (`particle_zoo.simulation.ccd_events`). Classes that it does not
+    have are left to the training that follows.
 
     Args:
         card: the model.

@@ -180,8 +180,7 @@ def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
     from particle_zoo.training.pretrain import pretrained_weights
     from particle_zoo.weights import write_card
 
-    if job.classes:
-        baseline.store(folder / "baseline.parquet", job.train)
+    baseline.store(folder / "baseline.parquet", job.train)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
     settings = job.model.zoo_config.model_dump()

@@ -116,3 +116,22 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one(three_classes: Clust
     count = np.bincount(examples.targets)
     np.testing.assert_allclose((weights * count).sum(), count.sum(), rtol=1e-5)
     np.testing.assert_allclose(weights / weights[0], (count / count[0]) ** -balance, rtol=1e-5)
+
+
+def test_statistics_of_one_unit_are_not_applied_to_another(simulated: Clusters) -> None:
+    from particle_zoo.simulation import ccd
+
+    with_sums = CCDPreprocessor(size=16, with_meta=True).fit(simulated)
+    with pytest.raises(InputError, match="energies in ADU, these clusters are in keV"):
+        with_sums(ccd.to_kev(simulated))
+    # A mask needs no energy.
+    shapes = CCDPreprocessor(size=16).fit(simulated)
+    np.testing.assert_array_equal(shapes(ccd.to_kev(simulated)), shapes(simulated))
+
+
+def test_fixed_symmetries_are_the_same_in_every_epoch(simulated: Clusters) -> None:
+    make = CCDPreprocessor(size=16)
+    turns = np.arange(len(simulated)) % 8
+    examples = Examples(simulated, make, batch_size=len(simulated), augment=True, symmetry=turns)
+    for step in (0, 3):
+        np.testing.assert_array_equal(examples.batch(step)[0], dihedral(make(simulated), turns))
