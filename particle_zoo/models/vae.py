@@ -210,7 +210,7 @@ def _card(name: str, config: VAEConfig, parameters: int, summary: str, source: s
 @register_model(
     _card(
         "vae", VAEConfig(), 17_531_415, "variational autoencoder of image and metadata, un-pooling with indices",
-        "seed 003, last table", "pooling indices carry positions around z; use vae_generative to generate",
+        "Preuss et al., CCD classification (seed 003), last table", "pooling indices carry positions around z; use vae_generative to generate",
     ),
     VAEConfig,
 )  # fmt: skip
@@ -229,7 +229,7 @@ class VAEGenerativeConfig(VAEConfig):
     _card(
         "vae_generative", VAEGenerativeConfig(), 17_531_415,
         "variational autoencoder of image and metadata without pooling indices, so z alone generates",
-        "seed 003, repaired",
+        "Preuss et al., CCD classification (seed 003), repaired",
     ),
     VAEGenerativeConfig,
 )  # fmt: skip
