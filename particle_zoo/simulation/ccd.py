@@ -17,7 +17,7 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.simulation.ccd_events import KINDS
 from particle_zoo.simulation.charge import Charge, collect
-from particle_zoo.simulation.generate import check_count, to_clusters
+from particle_zoo.simulation.generate import check_count, no_cluster, to_clusters
 from particle_zoo.simulation.readout import read_out
 from particle_zoo.simulation.sensor import CCD_675UM, SensorConfig
 
@@ -30,6 +30,9 @@ MIX = {"other": 0.08, "xray": 0.35, "electron": 0.14, "muon": 0.33, "several": 0
 
 CHUNK = 250
 """Events simulated at a time."""
+
+BARREN = 1000
+"""Events without any cluster after which a simulation gives up."""
 
 BLOCK = 2000
 """Clusters `iter_class` yields at a time."""
@@ -64,7 +67,7 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
         true_energy_kev, the energy deposited in the event.
 
     Raises:
-        InputError: an unknown class, shares that are no shares, or n < 1.
+        InputError: an unknown class, shares that are no shares, n < 1, or events that leave no cluster.
     """
     mix = MIX if mix is None else mix
     unknown = set(mix) - set(KINDS)
@@ -101,13 +104,16 @@ def iter_class(n: int, seed: int, kind: str, sensor: SensorConfig = CCD) -> Iter
 
 def _of_kind(rng: Rng, kind: str, n: int, sensor: SensorConfig) -> Clusters:
     parts: list[Clusters] = []
-    done = 0
+    done = tried = 0
     while done < n:
-        found = _events(rng, kind, min(CHUNK, int(1.2 * (n - done)) + 4), sensor)
-        found = found[: n - done]
+        size = min(CHUNK, int(1.2 * (n - done)) + 4)
+        found = _events(rng, kind, size, sensor)[: n - done]
+        tried += size
         if len(found):
             parts.append(found)
             done += len(found)
+        elif not done and tried >= BARREN:
+            raise no_cluster(tried, kind, sensor)
     return Clusters.concat(parts)
 
 

@@ -208,15 +208,20 @@ def iter_clusters(
         part = chunk(rng, kind, found, law, sensor, size, first, f"{name}-{kind.name}-{seed}-")
         first += size
         if not done and first >= BARREN and not len(part):
-            raise InputError(
-                f"{first:,} primaries of {kind.name} left no cluster over {sensor.threshold_kev:g} keV; "
-                f"raise the energy or lower the threshold"
-            )
+            raise no_cluster(first, kind.name, sensor)
         if len(part):
             yield part[: n - done] if len(part) > n - done else part
         done += len(part)
         if done >= n:
             return
+
+
+def no_cluster(primaries: int, name: str, sensor: SensorConfig) -> InputError:
+    """The error of a simulation that gives up."""
+    return InputError(
+        f"{primaries:,} primaries of {name} left no cluster over {sensor.threshold_kev:g} keV; "
+        f"raise the energy or lower the threshold"
+    )
 
 
 def check_count(n: int, seed: int) -> None:
