@@ -70,9 +70,7 @@ def command(
 
     sensor = sensor_of(preset)
     if settings:
-        sensor = sensor.with_(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in parse_settings(settings).items()}
-        )
+        sensor = sensor.with_(**parse_settings(settings))
     if output.suffix not in SUFFIXES:
         raise InputError(f"--output must end in .parquet, .t3pa or .clog, or be a folder; received {output}")
     if output.suffix == ".t3pa" and sensor.readout != "tot+toa":

@@ -67,12 +67,39 @@ def test_repulsion_widens_dense_clouds_only() -> None:
         {"readout": "tot+toa"},
         {"threshold_kev": 4.0},
         {"bias": 100.0},
+        {"shape": 5},
+        {"shape": (1, 2, 3)},
+        {"shape": (2.5, 3)},
+        {"shape": ("a", "b")},
+        {"calibration": 3},
+        {"halo": 1},
+        {"halo": (1.5, 2.0)},
+        {"halo": (0.1, 0.0)},
+        {"volcano_kev": 5},
+        {"volcano_kev": (1000.0, 1000.0)},
+        {"volcano_kev": (2000.0, 1000.0)},
+        {"volcano_kev": (1000.0, float("inf"))},
+        {"timewalk": 1},
+        {"timewalk": (float("nan"), -0.016)},
+        {"timewalk": (167.0, 0.016)},
+        {"min_size": 2.5},
+        {"min_size": True},
+        {"tot_bits": 10.5},
+        {"saturation": "yes"},
+        {"threshold_kev": "low"},
     ],
 )
 def test_impossible_sensors(change: dict[str, object]) -> None:
     """Among them Timepix with ToT and ToA at once, and a threshold below the pole of the calibration."""
     with pytest.raises(InputError, match=r"received|no sensor setting"):
         TIMEPIX_300UM.with_(**change)
+
+
+def test_pairs_from_a_command_line_may_be_lists() -> None:
+    """JSON knows no tuples, and a sensor that compares equal to another has to stay hashable."""
+    sensor = TIMEPIX_300UM.with_(shape=[100, 200], halo=[0.0, 2.0])
+    assert sensor == TIMEPIX_300UM.with_(shape=(100, 200), halo=(0.0, 2.0))
+    assert hash(sensor) == hash(TIMEPIX_300UM.with_(shape=(100, 200), halo=(0.0, 2.0)))
 
 
 def test_presets_by_name() -> None:
