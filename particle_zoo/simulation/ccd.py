@@ -19,7 +19,7 @@ from particle_zoo.simulation.ccd_events import KINDS
 from particle_zoo.simulation.charge import Charge, collect
 from particle_zoo.simulation.generate import check_count, no_cluster, to_clusters
 from particle_zoo.simulation.readout import read_out
-from particle_zoo.simulation.sensor import CCD_675UM, SensorConfig
+from particle_zoo.simulation.sensor import CCD_675UM, SensorConfig, is_number
 
 Rng = np.random.Generator
 
@@ -70,14 +70,9 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
         InputError: an unknown class, shares that are no shares, n < 1, or events that leave no cluster.
     """
     mix = MIX if mix is None else mix
-    unknown = set(mix) - set(KINDS)
-    if unknown or not mix:
-        raise InputError(f"CCD classes are {', '.join(KINDS)}; received {', '.join(map(repr, mix)) or 'none'}")
     check_count(n, seed)
-    shares = np.array(list(mix.values()), float)
-    if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
-        raise InputError(f"shares of the classes must not be negative nor all 0; received {mix}")
-    kinds = np.random.default_rng((seed, 0)).choice(len(mix), size=n, p=shares / shares.sum())
+    shares = check_mix(mix)
+    kinds = np.random.default_rng((seed, 0)).choice(len(mix), size=n, p=shares)
     parts, places = [], []
     for i, kind in enumerate(mix):
         wanted = np.flatnonzero(kinds == i)
@@ -89,6 +84,20 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
     return clusters.with_table(
         id=pd.Series([f"sim{seed}-{i:06d}" for i in range(n)]), primary=np.arange(n), source="simulation"
     )
+
+
+def check_mix(mix: dict[str, float]) -> np.ndarray:
+    """Shares of the classes of a mix, scaled to a sum of 1.
+
+    Raises:
+        InputError: an unknown class or none, or shares that are negative, all 0 or no numbers.
+    """
+    if not isinstance(mix, dict) or not mix or set(mix) - set(KINDS):
+        raise InputError(f"a mix gives shares of the CCD classes {', '.join(KINDS)}; received {mix!r}")
+    if not all(is_number(share) and share >= 0 for share in mix.values()) or not any(mix.values()):
+        raise InputError(f"shares of the classes must be numbers, not negative nor all 0; received {mix!r}")
+    shares = np.array(list(mix.values()), float)
+    return shares / shares.sum()
 
 
 def iter_class(n: int, seed: int, kind: str, sensor: SensorConfig = CCD) -> Iterator[Clusters]:

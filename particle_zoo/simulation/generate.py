@@ -232,6 +232,15 @@ def check_count(n: int, seed: int) -> None:
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise InputError(f"n must be a number of clusters, 1 or more; received {n!r}")
+    check_seed(seed)
+
+
+def check_seed(seed: int) -> None:
+    """Check a seed.
+
+    Raises:
+        InputError: a negative seed, or one that is no whole number.
+    """
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed must be a whole number of 0 or more; received {seed!r}")
 

@@ -150,7 +150,9 @@ class SensorConfig:
         unknown = set(changes) - set(self.__dataclass_fields__)
         if unknown:
             raise InputError(f"no sensor setting {min(unknown)!r}; there are {', '.join(self.__dataclass_fields__)}")
-        return replace(self, **{name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()})
+        # JSON knows no tuples.
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+        return replace(self, **values)
 
     # Charge transport ---------------------------------------------------------------------------------------------
 

@@ -5,11 +5,21 @@ import pytest
 
 from particle_zoo import InputError
 from particle_zoo.detectors.clustering import cluster
-from particle_zoo.simulation.ccd import CCD
+from particle_zoo.simulation.ccd import CCD, generate
 from particle_zoo.simulation.frames import frame
 from particle_zoo.simulation.sensor import TIMEPIX_300UM
 
 SMALL = CCD.with_(shape=(600, 500))
+
+IMPOSSIBLE_MIXES: list[dict[str, object]] = [
+    {"mix": {"quark": 1.0}},
+    {"mix": {"xray": -1.0}},
+    {"mix": {"xray": 0.0}},
+    {"mix": {"xray": float("nan")}},
+    {"mix": {"xray": "much"}},
+    {"mix": {}},
+    {"mix": ["xray"]},
+]
 
 
 def test_noise_dark_charge_and_gain() -> None:
@@ -52,8 +62,32 @@ def test_equal_seeds_give_equal_frames() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"mean_events": -1}, {"dark_e": -0.1}, {"hot_columns": -1}, {"mix": {"quark": 1.0}}, {"sensor": TIMEPIX_300UM}],
+    [
+        {"mean_events": -1},
+        {"mean_events": float("nan")},
+        {"mean_events": "many"},
+        {"mean_events": 1e30},
+        {"dark_e": -0.1},
+        {"hot_columns": -1},
+        {"hot_columns": 2.5},
+        {"hot_columns": 501},
+        {"seed": -1},
+        {"seed": 0.5},
+        {"sensor": TIMEPIX_300UM},
+        *IMPOSSIBLE_MIXES,
+    ],
 )
 def test_impossible_frames(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match="received"):
         frame(**{"mean_events": 1, "seed": 0, "sensor": SMALL, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", IMPOSSIBLE_MIXES)
+def test_labelled_clusters_refuse_the_mixes_that_frames_refuse(options: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="received"):
+        generate(1, 0, **options)  # type: ignore[arg-type]
+
+
+def test_a_sensor_smaller_than_a_hot_column_is_simulated() -> None:
+    image, _ = frame(5, 0, mix={"other": 1.0}, sensor=CCD.with_(shape=(20, 10)), hot_columns=10)
+    assert image.shape == (20, 10)
