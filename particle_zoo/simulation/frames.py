@@ -10,6 +10,7 @@ from particle_zoo.simulation.ccd import CCD, CHUNK, MIX, check_mix
 from particle_zoo.simulation.ccd_events import KINDS
 from particle_zoo.simulation.charge import collect
 from particle_zoo.simulation.generate import check_seed
+from particle_zoo.simulation.readout import ionise
 from particle_zoo.simulation.sensor import SensorConfig, is_number
 
 MOST = 1e6
@@ -64,7 +65,7 @@ def frame(
         for start in range(0, int(count), CHUNK):
             deposits, told = KINDS[kind](rng, min(CHUNK, int(count) - start), sensor)
             charge = collect(deposits, sensor)
-            np.add.at(electrons, (charge.row, charge.col), rng.poisson(charge.energy / pair_kev).astype(np.float32))
+            np.add.at(electrons, (charge.row, charge.col), ionise(charge, sensor, rng).astype(np.float32))
             place = {"entry_row": told.pop("y") / sensor.pitch_um, "entry_col": told.pop("x") / sensor.pitch_um}
             deposited = np.bincount(deposits.event, deposits.energy, len(place["entry_row"]))
             truth.append(pd.DataFrame({"label": kind, **told, **place, "deposited_kev": deposited}))

@@ -5,11 +5,25 @@ import pytest
 
 from particle_zoo import InputError
 from particle_zoo.detectors.clustering import cluster
-from particle_zoo.simulation.ccd import CCD, generate
+from particle_zoo.simulation.ccd import CCD, CHUNK, generate
+from particle_zoo.simulation.ccd_events import KINDS, Events
 from particle_zoo.simulation.frames import frame
-from particle_zoo.simulation.sensor import TIMEPIX_300UM
+from particle_zoo.simulation.sensor import TIMEPIX_300UM, SensorConfig
+from particle_zoo.simulation.tracks import Deposits
 
 SMALL = CCD.with_(shape=(600, 500))
+
+CELL = 20
+
+
+def fe55(_: np.random.Generator, n: int, sensor: SensorConfig) -> Events:
+    """Events of 5.9 keV in one place each, 200 um deep, in the middle of one cell of a grid after the other."""
+    row, col = np.divmod(np.arange(n), sensor.shape[1] // CELL)
+    position = sensor.pitch_um * CELL * np.stack([col + 0.5, row + 0.5])
+    position = np.stack([*position, np.full(n, 200.0)])
+    truth = {name: np.zeros(n) for name in ("energy_mev", "theta", "phi")} | {"x": position[0], "y": position[1]}
+    return Deposits(np.arange(n), position, np.full(n, 5.9), np.zeros(n)), truth
+
 
 IMPOSSIBLE_MIXES: list[dict[str, object]] = [
     {"mix": {"quark": 1.0}},
@@ -45,6 +59,27 @@ def test_clusters_lie_where_the_truth_says() -> None:
     col = np.add.reduceat(found.column("col"), found.offsets[:-1]) / found.sizes
     distance = np.hypot(row[:, None] - truth["entry_row"].to_numpy(), col[:, None] - truth["entry_col"].to_numpy())
     assert np.median(distance.min(1)) < 2
+
+
+def test_resolution_is_fanos_in_frames_and_in_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5.9 keV without noise: both ways of reading the sensor spread by sqrt(F N) electrons, not by Poisson's sqrt(N)."""
+    monkeypatch.setitem(KINDS, "xray", fe55)
+    silent = SMALL.with_(noise_kev=0.0, threshold_kev=0.0, pedestal_adu=0.0, min_size=1)
+    electron = silent.gain_adu_per_kev * silent.pair_ev * 1e-3
+    clusters = generate(800, 1, mix={"xray": 1.0}, sensor=silent)
+    in_clusters = clusters.table["energy_sum"].to_numpy() / electron
+    sums = []
+    for seed in range(5):
+        image, truth = frame(150, seed, mix={"xray": 1.0}, sensor=silent, dark_e=0.0, hot_columns=0)
+        assert len(truth) <= CHUNK
+        cells = image.reshape(600 // CELL, CELL, 500 // CELL, CELL).sum((1, 3), dtype=np.float64).ravel() / electron
+        sums.append(cells[: len(truth)])
+    in_frames = np.concatenate(sums)
+    pairs = 5900 / silent.pair_ev
+    for electrons in (in_clusters, in_frames):
+        assert electrons.mean() == pytest.approx(pairs, abs=5 * np.sqrt(silent.fano * pairs / 700))
+        # The spread of 700 draws is known to 2.7 %.
+        assert electrons.std() == pytest.approx(np.sqrt(silent.fano * pairs), rel=4 * 0.027)
 
 
 def test_hot_columns_are_bright_from_a_row_on() -> None:
