@@ -70,8 +70,8 @@ def frame(
             deposited = np.bincount(deposits.event, deposits.energy, len(place["entry_row"]))
             truth.append(pd.DataFrame({"label": kind, **told, **place, "deposited_kev": deposited}))
     for col in rng.choice(cols, size=hot_columns, replace=False):
-        # A few to a few hundred electrons a pixel.
-        electrons[rng.integers(rows) :, col] += rng.poisson(10 ** rng.uniform(0.5, 2.5))
+        # A few to a few hundred electrons a pixel; none would be no hot column.
+        electrons[rng.integers(rows) :, col] += max(rng.poisson(10 ** rng.uniform(0.5, 2.5)), 1)
     electrons += rng.normal(0, sensor.noise_kev / pair_kev, sensor.shape).astype(np.float32)
     image = (sensor.pedestal_adu + sensor.gain_adu_per_kev * pair_kev * electrons).astype(np.float32)
     empty = pd.DataFrame({"label": pd.Series(dtype=str)})

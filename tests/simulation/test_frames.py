@@ -82,12 +82,24 @@ def test_resolution_is_fanos_in_frames_and_in_clusters(monkeypatch: pytest.Monke
         assert electrons.std() == pytest.approx(np.sqrt(silent.fano * pairs), rel=4 * 0.027)
 
 
-def test_hot_columns_are_bright_from_a_row_on() -> None:
-    image, _ = frame(0, seed=3, sensor=SMALL, hot_columns=2)
-    bright = image.mean(0) > CCD.pedestal_adu + 10
-    assert 1 <= bright.sum() <= 2
-    column = image[:, np.flatnonzero(bright)[0]]
-    assert column[-1] > column[0] or column[0] > CCD.pedestal_adu + 10
+def test_hot_columns_are_brighter_from_a_random_row_on() -> None:
+    """Without noise: exactly the given number of columns, each brighter by one step from its row down to the end."""
+    silent = SMALL.with_(noise_kev=0.0)
+    firsts = []
+    for seed in range(20):
+        image, _ = frame(0, seed, sensor=silent, dark_e=0.0, hot_columns=10)
+        above = image - np.float32(silent.pedestal_adu)
+        hot = np.flatnonzero(above.any(0))
+        assert len(hot) == 10
+        for column in above[:, hot].T:
+            first = int(np.flatnonzero(column)[0])
+            assert (column[:first] == 0).all()
+            assert (column[first:] == column[-1]).all()
+            assert column[-1] > 0
+            firsts.append(first)
+    # Uniform over the 600 rows.
+    assert np.mean(firsts) == pytest.approx(300, abs=5 * 600 / np.sqrt(12 * len(firsts)))
+    assert np.std(firsts) == pytest.approx(600 / np.sqrt(12), rel=0.15)
 
 
 def test_equal_seeds_give_equal_frames() -> None:
