@@ -44,6 +44,8 @@ def is_class(particle: str, energy_mev: Any, spectrum: Any, angles: str) -> bool
     Raises:
         InputError: a class that is no particle, with an energy, spectrum or angle law.
     """
+    if not isinstance(particle, str):
+        return False
     plain = energy_mev is None and spectrum is None and angles == "normal"
     if particle in KINDS and not plain and particle not in ("electron", "muon"):
         raise InputError(

@@ -136,7 +136,7 @@ def test_laws_have_their_means() -> None:
     assert flat.mean() == pytest.approx(5500, rel=0.01)
     falling = Spectrum("exponential", low_mev=1, high_mev=1000, scale_mev=2).sample(rng(), n)
     assert falling.mean() == pytest.approx(3000, rel=0.01)
-    triangle = Spectrum("tabulated", energies_mev=(1, 2, 3), flux=(0, 1, 0)).sample(rng(), n)
+    triangle = Spectrum("tabulated", energies_mev=(1, 2, 3), flux=(1e-9, 1, 1e-9)).sample(rng(), n)
     assert triangle.mean() == pytest.approx(2000, rel=0.01)
     assert triangle.std() == pytest.approx(1000 / np.sqrt(6), rel=0.02)
 
@@ -159,8 +159,20 @@ def test_tables_never_leave_their_interval(energies: list[float], seed: int) -> 
         ({"law": "exponential", "low_mev": 1, "high_mev": 2, "scale_mev": 0}, "scale_mev"),
         ({"law": "tabulated", "energies_mev": (1, 3, 2), "flux": (1, 1, 1)}, "ascend"),
         ({"law": "tabulated", "energies_mev": (0, 1), "flux": (1, 1)}, "positive"),
-        ({"law": "tabulated", "energies_mev": (1, 2), "flux": (1, -1)}, "negative"),
-        ({"law": "tabulated", "energies_mev": (1, 2), "flux": (0, 0)}, "all 0"),
+        ({"law": "tabulated", "energies_mev": (1, 2), "flux": (1, -1)}, "fluxes .* must be positive"),
+        ({"law": "tabulated", "energies_mev": (1, 2, 3), "flux": (1, 0, 1)}, "fluxes .* must be positive"),
+        ({"law": "tabulated", "energies_mev": (1, 2), "flux": (1, float("nan"))}, "fluxes .* must be positive"),
+        ({"law": "tabulated", "energies_mev": ("a", "b"), "flux": (1, 1)}, "numbers"),
+        ({"law": "tabulated", "energies_mev": (1, 2), "flux": ("1", "2")}, "numbers"),
+        ({"law": "tabulated", "energies_mev": (1, (2, 3)), "flux": (1, 1)}, "numbers"),
+        ({"law": "tabulated", "energies_mev": None, "flux": None}, "numbers"),
+        ({"law": "mono", "energy_mev": "a"}, "energy_mev of a spectrum must be a number"),
+        ({"law": "mono", "energy_mev": None}, "energy_mev of a spectrum must be a number"),
+        ({"law": "power", "low_mev": 1, "high_mev": 2, "index": "1"}, "index of a spectrum must be a number"),
+        ({"law": "exponential", "low_mev": 1, "high_mev": 2, "scale_mev": (1,)}, "scale_mev of a spectrum must be"),
+        ({"law": 3}, "tabulated"),
+        ({"angles": 3}, "isotropic"),
+        ({"shield": 0.5}, "must be a Shield"),
         ({"law": "tabulated", "energies_mev": (1,), "flux": (1,)}, "two or more"),
         ({"law": "tabulated", "energies_mev": (1, 2), "flux": (1,)}, "as many"),
         ({"law": "thermal"}, "tabulated"),
@@ -171,6 +183,12 @@ def test_tables_never_leave_their_interval(energies: list[float], seed: int) -> 
 def test_impossible_spectra(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Spectrum(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("thickness", ["0.5", None, -1.0, float("nan")])
+def test_impossible_shields(thickness: object) -> None:
+    with pytest.raises(InputError, match="thick; received"):
+        Shield("Al", thickness)  # type: ignore[arg-type]
 
 
 def test_angle_laws() -> None:
