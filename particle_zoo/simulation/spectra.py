@@ -63,7 +63,7 @@ class Shield:
         left = stopping.range_um(energy) - path
         behind = np.where(left > 0, stopping.energy_kev(np.maximum(left, 1e-3)), 0.0)
         middle = np.maximum(0.5 * (energy + behind), 1.0)
-        theta = highland(kind, middle, path, MATERIALS[self.material].radiation_length_um)
+        theta = highland(kind, middle, path, MATERIALS[self.material].radiation_length_um, log_um=path)
         direction = turn(direction, *(theta * rng.standard_normal((2, len(energy)))))
         return np.where(direction[2] < -1e-3, behind, 0.0), direction
 
