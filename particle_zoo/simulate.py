@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import output_options, parse_settings, run, write_json
+from particle_zoo.cli import load_keras, output_options, parse_settings, run, write_json
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 
@@ -106,6 +106,8 @@ def _write(output: Path, parts: Iterator[Any]) -> None:
     else:
         from particle_zoo.data import store
 
+        # TFDS imports TensorFlow, whose C++ part would greet on stderr.
+        load_keras()
         store.write(output, parts)
 
 

@@ -301,6 +301,16 @@ def test_command_as_a_process(tmp_path: Path) -> None:
     assert len(particle_zoo.read(tmp_path / "m.parquet")) == 40
 
 
+def test_command_that_writes_a_tfds_folder_says_nothing_else(tmp_path: Path) -> None:
+    """TensorFlow's C++ part logs to the process's stderr, so only a process of its own shows it."""
+    command = [sys.executable, "-m", "particle_zoo.simulate", "timepix_300um", "--particle", "muon", "--n", "20"]
+    command += ["--quiet", "--output", "set"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "written: set"
+
+
 def test_command_writes_streams(tmp_path: Path, shell: Shell) -> None:
     path = tmp_path / "s.t3pa"
     code, out, err = shell("timepix3_500um", "--particle", "muon", "--n", "50", "--rate", "1e5", "--output", str(path))
