@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import output_options, parse_settings, run, write_json
+from particle_zoo.cli import load_keras, output_options, parse_settings, run, write_json
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 
@@ -70,9 +70,7 @@ def command(
 
     sensor = sensor_of(preset)
     if settings:
-        sensor = sensor.with_(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in parse_settings(settings).items()}
-        )
+        sensor = sensor.with_(**parse_settings(settings))
     if output.suffix not in SUFFIXES:
         raise InputError(f"--output must end in .parquet, .t3pa or .clog, or be a folder; received {output}")
     if output.suffix == ".t3pa" and sensor.readout != "tot+toa":
@@ -108,6 +106,8 @@ def _write(output: Path, parts: Iterator[Any]) -> None:
     else:
         from particle_zoo.data import store
 
+        # TFDS imports TensorFlow, whose C++ part would greet on stderr.
+        load_keras()
         store.write(output, parts)
 
 

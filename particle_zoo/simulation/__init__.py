@@ -1,8 +1,8 @@
 """Seeded fast simulation of silicon pixel detectors, the data source of every model that has no public data.
 
 It is a fast simulation and not Geant4: tabulated stopping powers, Landau-Vavilov straggling, multiple scattering and
-delta rays; no nuclear reactions, no single large-angle scatters, no bremsstrahlung photons that come back. What it
-reproduces is measured by `python -m particle_zoo.benchmark physics`.
+delta rays; no nuclear reactions, no single large-angle scatters, no bremsstrahlung photons that come back, no
+annihilation of positrons. What it reproduces is measured by `python -m particle_zoo.benchmark physics`.
 """
 
 from __future__ import annotations

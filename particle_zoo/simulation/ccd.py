@@ -17,9 +17,9 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.simulation.ccd_events import KINDS
 from particle_zoo.simulation.charge import Charge, collect
-from particle_zoo.simulation.generate import check_count, to_clusters
+from particle_zoo.simulation.generate import check_count, no_cluster, to_clusters
 from particle_zoo.simulation.readout import read_out
-from particle_zoo.simulation.sensor import CCD_675UM, SensorConfig
+from particle_zoo.simulation.sensor import CCD_675UM, SensorConfig, is_number
 
 Rng = np.random.Generator
 
@@ -31,6 +31,9 @@ MIX = {"other": 0.08, "xray": 0.35, "electron": 0.14, "muon": 0.33, "several": 0
 CHUNK = 250
 """Events simulated at a time."""
 
+BARREN = 1000
+"""Events without any cluster after which a simulation gives up."""
+
 BLOCK = 2000
 """Clusters `iter_class` yields at a time."""
 
@@ -41,6 +44,8 @@ def is_class(particle: str, energy_mev: Any, spectrum: Any, angles: str) -> bool
     Raises:
         InputError: a class that is no particle, with an energy, spectrum or angle law.
     """
+    if not isinstance(particle, str):
+        return False
     plain = energy_mev is None and spectrum is None and angles == "normal"
     if particle in KINDS and not plain and particle not in ("electron", "muon"):
         raise InputError(
@@ -64,17 +69,12 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
         true_energy_kev, the energy deposited in the event.
 
     Raises:
-        InputError: an unknown class, shares that are no shares, or n < 1.
+        InputError: an unknown class, shares that are no shares, n < 1, or events that leave no cluster.
     """
     mix = MIX if mix is None else mix
-    unknown = set(mix) - set(KINDS)
-    if unknown or not mix:
-        raise InputError(f"CCD classes are {', '.join(KINDS)}; received {', '.join(map(repr, mix)) or 'none'}")
     check_count(n, seed)
-    shares = np.array(list(mix.values()), float)
-    if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
-        raise InputError(f"shares of the classes must not be negative nor all 0; received {mix}")
-    kinds = np.random.default_rng((seed, 0)).choice(len(mix), size=n, p=shares / shares.sum())
+    shares = check_mix(mix)
+    kinds = np.random.default_rng((seed, 0)).choice(len(mix), size=n, p=shares)
     parts, places = [], []
     for i, kind in enumerate(mix):
         wanted = np.flatnonzero(kinds == i)
@@ -86,6 +86,20 @@ def generate(n: int, seed: int, *, mix: dict[str, float] | None = None, sensor: 
     return clusters.with_table(
         id=pd.Series([f"sim{seed}-{i:06d}" for i in range(n)]), primary=np.arange(n), source="simulation"
     )
+
+
+def check_mix(mix: dict[str, float]) -> np.ndarray:
+    """Shares of the classes of a mix, scaled to a sum of 1.
+
+    Raises:
+        InputError: an unknown class or none, or shares that are negative, all 0 or no numbers.
+    """
+    if not isinstance(mix, dict) or not mix or set(mix) - set(KINDS):
+        raise InputError(f"a mix gives shares of the CCD classes {', '.join(KINDS)}; received {mix!r}")
+    if not all(is_number(share) and share >= 0 for share in mix.values()) or not any(mix.values()):
+        raise InputError(f"shares of the classes must be numbers, not negative nor all 0; received {mix!r}")
+    shares = np.array(list(mix.values()), float)
+    return shares / shares.sum()
 
 
 def iter_class(n: int, seed: int, kind: str, sensor: SensorConfig = CCD) -> Iterator[Clusters]:
@@ -101,13 +115,16 @@ def iter_class(n: int, seed: int, kind: str, sensor: SensorConfig = CCD) -> Iter
 
 def _of_kind(rng: Rng, kind: str, n: int, sensor: SensorConfig) -> Clusters:
     parts: list[Clusters] = []
-    done = 0
+    done = tried = 0
     while done < n:
-        found = _events(rng, kind, min(CHUNK, int(1.2 * (n - done)) + 4), sensor)
-        found = found[: n - done]
+        size = min(CHUNK, int(1.2 * (n - done)) + 4)
+        found = _events(rng, kind, size, sensor)[: n - done]
+        tried += size
         if len(found):
             parts.append(found)
             done += len(found)
+        elif not done and tried >= BARREN:
+            raise no_cluster(tried, kind, sensor)
     return Clusters.concat(parts)
 
 

@@ -128,7 +128,7 @@ def bright_column(rng: Rng, n: int, sensor: SensorConfig) -> Events:
     length = rng.integers(6, 30, n)
     event = np.repeat(np.arange(n), length)
     order = np.arange(len(event)) - np.repeat(np.cumsum(length) - length, length)
-    row = rng.integers(0, sensor.shape[0] - 30, n)[event] + order + 0.5
+    row = rng.integers(0, max(sensor.shape[0] - 30, 1), n)[event] + order + 0.5
     col = rng.integers(0, sensor.shape[1], n)[event] + 0.5
     position = np.stack([col * sensor.pitch_um, row * sensor.pitch_um, np.full(len(event), 1.0)])
     energy = _log_uniform(rng, (0.3, 5.0), n)[event]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from particle_zoo.errors import InputError
-from particle_zoo.simulation.ccd import CCD, CHUNK, MIX
+from particle_zoo.simulation.ccd import CCD, CHUNK, MIX, check_mix
 from particle_zoo.simulation.ccd_events import KINDS
 from particle_zoo.simulation.charge import collect
-from particle_zoo.simulation.sensor import SensorConfig
+from particle_zoo.simulation.generate import check_seed
+from particle_zoo.simulation.readout import ionise
+from particle_zoo.simulation.sensor import SensorConfig, is_number
+
+MOST = 1e6
+"""Most events of a frame, and most dark electrons of a pixel; far above what is left to see."""
 
 
 def frame(
@@ -40,19 +43,21 @@ def frame(
         entry_col, deposited_kev.
 
     Raises:
-        InputError: a negative number or rate, an unknown class, or a sensor that is no CCD.
+        InputError: a number or rate that cannot be, a mix that is none, or a sensor that is no CCD.
     """
     mix = MIX if mix is None else mix
     if sensor.chip != "ccd":
         raise InputError(f"frames are simulated for a CCD; received a {sensor.chip}")
-    for name, value in (("mean_events", mean_events), ("dark_e", dark_e), ("hot_columns", hot_columns)):
-        if not 0 <= value < math.inf:
-            raise InputError(f"{name} must not be negative; received {value!r}")
-    if set(mix) - set(KINDS):
-        raise InputError(f"CCD classes are {', '.join(KINDS)}; received {', '.join(map(repr, mix))}")
+    for name, value in (("mean_events", mean_events), ("dark_e", dark_e)):
+        if not (is_number(value) and 0 <= value <= MOST):
+            raise InputError(f"{name} must lie in 0..{MOST:g}; received {value!r}")
+    rows, cols = sensor.shape
+    if not (is_number(hot_columns) and isinstance(hot_columns, (int, np.integer)) and 0 <= hot_columns <= cols):
+        raise InputError(f"hot_columns must be a whole number, 0..{cols} as the sensor has; received {hot_columns!r}")
+    check_seed(seed)
+    shares = check_mix(mix)
     rng = np.random.default_rng((seed, 2))
-    shares = np.array(list(mix.values()), float)
-    counts = rng.multinomial(rng.poisson(mean_events), shares / shares.sum())
+    counts = rng.multinomial(rng.poisson(mean_events), shares)
     pair_kev = sensor.pair_ev * 1e-3
     electrons = rng.poisson(dark_e, sensor.shape).astype(np.float32)
     truth = []
@@ -60,14 +65,13 @@ def frame(
         for start in range(0, int(count), CHUNK):
             deposits, told = KINDS[kind](rng, min(CHUNK, int(count) - start), sensor)
             charge = collect(deposits, sensor)
-            np.add.at(electrons, (charge.row, charge.col), rng.poisson(charge.energy / pair_kev).astype(np.float32))
+            np.add.at(electrons, (charge.row, charge.col), ionise(charge, sensor, rng).astype(np.float32))
             place = {"entry_row": told.pop("y") / sensor.pitch_um, "entry_col": told.pop("x") / sensor.pitch_um}
             deposited = np.bincount(deposits.event, deposits.energy, len(place["entry_row"]))
             truth.append(pd.DataFrame({"label": kind, **told, **place, "deposited_kev": deposited}))
-    rows, cols = sensor.shape
     for col in rng.choice(cols, size=hot_columns, replace=False):
-        # A few to a few hundred electrons a pixel.
-        electrons[rng.integers(rows) :, col] += rng.poisson(10 ** rng.uniform(0.5, 2.5))
+        # A few to a few hundred electrons a pixel; none would be no hot column.
+        electrons[rng.integers(rows) :, col] += max(rng.poisson(10 ** rng.uniform(0.5, 2.5)), 1)
     electrons += rng.normal(0, sensor.noise_kev / pair_kev, sensor.shape).astype(np.float32)
     image = (sensor.pedestal_adu + sensor.gain_adu_per_kev * pair_kev * electrons).astype(np.float32)
     empty = pd.DataFrame({"label": pd.Series(dtype=str)})

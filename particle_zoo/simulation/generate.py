@@ -208,15 +208,20 @@ def iter_clusters(
         part = chunk(rng, kind, found, law, sensor, size, first, f"{name}-{kind.name}-{seed}-")
         first += size
         if not done and first >= BARREN and not len(part):
-            raise InputError(
-                f"{first:,} primaries of {kind.name} left no cluster over {sensor.threshold_kev:g} keV; "
-                f"raise the energy or lower the threshold"
-            )
+            raise no_cluster(first, kind.name, sensor)
         if len(part):
             yield part[: n - done] if len(part) > n - done else part
         done += len(part)
         if done >= n:
             return
+
+
+def no_cluster(primaries: int, name: str, sensor: SensorConfig) -> InputError:
+    """The error of a simulation that gives up."""
+    return InputError(
+        f"{primaries:,} primaries of {name} left no cluster over {sensor.threshold_kev:g} keV; "
+        f"raise the energy or lower the threshold"
+    )
 
 
 def check_count(n: int, seed: int) -> None:
@@ -227,6 +232,15 @@ def check_count(n: int, seed: int) -> None:
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise InputError(f"n must be a number of clusters, 1 or more; received {n!r}")
+    check_seed(seed)
+
+
+def check_seed(seed: int) -> None:
+    """Check a seed.
+
+    Raises:
+        InputError: a negative seed, or one that is no whole number.
+    """
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed must be a whole number of 0 or more; received {seed!r}")
 

@@ -58,6 +58,8 @@ def particle(name: str) -> Particle:
     Raises:
         InputError: an unknown name, or an ion that cannot be.
     """
+    if not isinstance(name, str):
+        raise InputError(f"a particle is given by its name, for example electron; received {name!r}")
     known = PARTICLES.get(name)
     if known is not None:
         return known

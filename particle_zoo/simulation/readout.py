@@ -87,15 +87,26 @@ def read_out(charge: Charge, sensor: SensorConfig, rng: Rng, start_ns: np.ndarra
     return Pixels(event, row, col, energy, toa, tot.astype(np.int64))
 
 
-def _read_ccd(charge: Charge, sensor: SensorConfig, rng: Rng) -> Pixels:
-    pair_kev = sensor.pair_ev * 1e-3
-    pairs = charge.energy / pair_kev
+def ionise(charge: Charge, sensor: SensorConfig, rng: Rng) -> np.ndarray:
+    """Draw the electrons of each pixel (float64, not whole numbers): their sum over an event has the sensor's Fano factor.
+
+    Args:
+        charge: of the pixels.
+        sensor: its energy an electron-hole pair and Fano factor apply.
+        rng: source of randomness.
+    """
+    pairs = charge.energy / (sensor.pair_ev * 1e-3)
     shared = rng.poisson(pairs).astype(float)
     # Sharing fluctuates pixel by pixel, the sum only by Fano's law: scale each event to it.
     total, drawn = np.bincount(charge.event, pairs), np.bincount(charge.event, shared)
     wanted = np.maximum(total + np.sqrt(sensor.fano * total) * rng.standard_normal(len(total)), 0)
-    shared *= np.divide(wanted, drawn, out=np.zeros_like(drawn), where=drawn > 0)[charge.event]
-    energy = shared * pair_kev + sensor.noise_kev * rng.standard_normal(len(shared))
+    return shared * np.divide(wanted, drawn, out=np.zeros_like(drawn), where=drawn > 0)[charge.event]
+
+
+def _read_ccd(charge: Charge, sensor: SensorConfig, rng: Rng) -> Pixels:
+    electrons = ionise(charge, sensor, rng)
+    noise = sensor.noise_kev * rng.standard_normal(len(electrons))
+    energy = electrons * (sensor.pair_ev * 1e-3) + noise
     adu = sensor.pedestal_adu + sensor.gain_adu_per_kev * energy
     hit = adu >= sensor.pedestal_adu + sensor.gain_adu_per_kev * sensor.threshold_kev
     nothing = np.full(int(hit.sum()), np.nan)

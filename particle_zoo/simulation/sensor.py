@@ -98,11 +98,21 @@ class SensorConfig:
             raise InputError(f"carrier must be holes or electrons; received {self.carrier!r}")
         for name, low, high in _LIMITS:
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and low <= value <= high):
+            if not (is_number(value) and low <= value <= high):
                 raise InputError(f"{name} must lie in {low:g}..{high:g}; received {value!r}")
-        rows, cols = self.shape
-        if not (0 < rows <= 2**15 and 0 < cols <= 2**15):
-            raise InputError(f"shape must be 1..32768 rows and columns; received {self.shape}")
+            if name in _WHOLE and not isinstance(value, (int, np.integer)):
+                raise InputError(f"{name} must be a whole number; received {value!r}")
+        self._check_types()
+        if not all(isinstance(side, (int, np.integer)) and 0 < side <= 2**15 for side in self.shape):
+            raise InputError(f"shape must be 1..32768 rows and columns, whole numbers; received {self.shape}")
+        if not 0 <= self.volcano_kev[0] < self.volcano_kev[1]:
+            raise InputError(f"volcano_kev must be two ascending energies, 0 keV or more; received {self.volcano_kev}")
+        if self.timewalk[0] < 0 or self.timewalk[1] > 0:
+            raise InputError(
+                f"timewalk must be a delay of 0 ns or more and a decay of 0 or less; received {self.timewalk}"
+            )
+        if not (0 <= self.halo[0] < 1 and 0 < self.halo[1] <= 10):
+            raise InputError(f"halo must be a share of 0..1 and a width above 0, 10 at most; received {self.halo}")
         if self.bias_v < self.depletion_v:
             raise InputError(
                 f"bias_v must reach depletion_v ({self.depletion_v:g} V), the sensor is simulated fully depleted; "
@@ -112,6 +122,18 @@ class SensorConfig:
             raise InputError(
                 f"the calibration's t must lie below the threshold of {self.threshold_kev:g} keV; "
                 f"received t={self.calibration.t:g} keV"
+            )
+
+    def _check_types(self) -> None:
+        for name, first, second in _PAIRS:
+            value = getattr(self, name)
+            if not (isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value))):
+                raise InputError(f"{name} must be two numbers, {first} and {second}; received {value!r}")
+        if not isinstance(self.saturation, (bool, np.bool_)):
+            raise InputError(f"saturation must be true or false; received {self.saturation!r}")
+        if not isinstance(self.calibration, Surrogate):
+            raise InputError(
+                f"calibration must be a Surrogate, which only Python can pass; received {self.calibration!r}"
             )
 
     @property
@@ -128,7 +150,9 @@ class SensorConfig:
         unknown = set(changes) - set(self.__dataclass_fields__)
         if unknown:
             raise InputError(f"no sensor setting {min(unknown)!r}; there are {', '.join(self.__dataclass_fields__)}")
-        return replace(self, **changes)
+        # JSON knows no tuples.
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+        return replace(self, **values)
 
     # Charge transport ---------------------------------------------------------------------------------------------
 
@@ -192,6 +216,24 @@ class SensorConfig:
             both -= (both**3 - diffusion**2 * both - sphere**3) / np.maximum(3 * both**2 - diffusion**2, 1e-12)
         return np.minimum(np.minimum(both, np.hypot(diffusion, cylinder)), self.widest_um)
 
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return (
+        isinstance(value, (int, float, np.integer, np.floating))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+_WHOLE = ("tot_bits", "min_size")
+
+_PAIRS = (
+    ("shape", "rows", "columns"),
+    ("timewalk", "b (ns)", "c"),
+    ("volcano_kev", "start of the overshoot", "saturation (keV)"),
+    ("halo", "share", "width"),
+)
 
 _LIMITS: tuple[tuple[str, float, float], ...] = (
     ("thickness_um", 10, 5000),

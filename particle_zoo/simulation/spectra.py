@@ -20,6 +20,13 @@ Rng = np.random.Generator
 LAWS = ("mono", "power", "exponential", "tabulated")
 ANGLES = ("normal", "isotropic", "cosine", "fixed:DEGREES")
 
+_NUMBERS = {
+    "mono": ("energy_mev",),
+    "power": ("low_mev", "high_mev", "index"),
+    "exponential": ("low_mev", "high_mev", "scale_mev"),
+}
+"""What each law is made of."""
+
 
 @dataclass(frozen=True)
 class Shield:
@@ -39,7 +46,7 @@ class Shield:
     def __post_init__(self) -> None:
         if self.material not in MATERIALS:
             raise InputError(f"a shield is of {' or '.join(MATERIALS)}; received {self.material!r}")
-        if not 0 <= self.thickness_um < 1e5:
+        if not (isinstance(self.thickness_um, (int, float)) and 0 <= self.thickness_um < 1e5):
             raise InputError(f"a shield is 0..100000 um thick; received {self.thickness_um!r} um")
 
     def cross(self, rng: Rng, kind: Particle, energy: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -56,7 +63,7 @@ class Shield:
         left = stopping.range_um(energy) - path
         behind = np.where(left > 0, stopping.energy_kev(np.maximum(left, 1e-3)), 0.0)
         middle = np.maximum(0.5 * (energy + behind), 1.0)
-        theta = highland(kind, middle, path, MATERIALS[self.material].radiation_length_um)
+        theta = highland(kind, middle, path, MATERIALS[self.material].radiation_length_um, log_um=path)
         direction = turn(direction, *(theta * rng.standard_normal((2, len(energy)))))
         return np.where(direction[2] < -1e-3, behind, 0.0), direction
 
@@ -71,12 +78,12 @@ class Spectrum:
         low_mev, high_mev: interval of `power` and `exponential`.
         index: of `power`.
         scale_mev: of `exponential`.
-        energies_mev, flux: of `tabulated`: dN/dE at ascending energies, linear between them.
+        energies_mev, flux: of `tabulated`: positive dN/dE at ascending energies, linear between them.
         angles: normal, isotropic, cosine or fixed:DEGREES; None leaves it to the caller.
         shield: layer in front of the sensor.
 
     Raises:
-        InputError: an unknown law, energies or flux that are not positive, or a table that does not ascend.
+        InputError: an unknown law, energies or fluxes that are not positive numbers, or a table that does not ascend.
     """
 
     law: str = "mono"
@@ -91,10 +98,15 @@ class Spectrum:
     shield: Shield | None = None
 
     def __post_init__(self) -> None:
-        if self.law not in LAWS:
+        if not isinstance(self.law, str) or self.law not in LAWS:
             raise InputError(f"a spectrum is {', '.join(LAWS)}; received {self.law!r}")
         if self.law == "tabulated":
             self._check_table()
+        else:
+            for name in _NUMBERS[self.law]:
+                value = getattr(self, name)
+                if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+                    raise InputError(f"{name} of a spectrum must be a number; received {value!r}")
         low, high = self.limits_mev
         if not (0 < low <= high < math.inf):
             raise InputError(f"energies must be positive and ascend; received {low!r}..{high!r} MeV")
@@ -104,9 +116,19 @@ class Spectrum:
             raise InputError(f"index must lie in -20..20; received {self.index!r}")
         if self.angles is not None:
             check_angles(self.angles)
+        if self.shield is not None and not isinstance(self.shield, Shield):
+            raise InputError(f"shield must be a Shield or None; received {self.shield!r}")
 
     def _check_table(self) -> None:
-        energy, flux = np.asarray(self.energies_mev, float), np.asarray(self.flux, float)
+        try:
+            energy, flux = np.asarray(self.energies_mev), np.asarray(self.flux)
+        except ValueError:
+            # Rows of different lengths.
+            energy = flux = np.array(None)
+        if energy.dtype.kind not in "iuf" or flux.dtype.kind not in "iuf":
+            raise InputError(
+                f"a spectrum table holds numbers; received energies {self.energies_mev!r} and fluxes {self.flux!r}"
+            )
         if energy.ndim != 1 or energy.size < 2 or energy.shape != flux.shape:
             raise InputError(
                 f"a spectrum table needs two or more energies and as many fluxes; received {energy.size} and {flux.size}"
@@ -115,9 +137,10 @@ class Spectrum:
             raise InputError(
                 f"the energies of a spectrum table must be positive and ascend; received {_short(self.energies_mev)} MeV"
             )
-        if not (np.isfinite(flux).all() and (flux >= 0).all() and flux.sum() > 0):
+        if not (np.isfinite(flux).all() and (flux > 0).all()):
             raise InputError(
-                f"the fluxes of a spectrum table must not be negative nor all 0; received {_short(self.flux)}"
+                f"the fluxes of a spectrum table must be positive; received {_short(self.flux)}; leave out the energies "
+                f"at its ends without flux"
             )
 
     @property
@@ -162,7 +185,7 @@ def check_angles(law: str) -> None:
     """
     if law in ANGLES[:3]:
         return
-    name, _, degrees = law.partition(":")
+    name, _, degrees = str(law).partition(":")
     try:
         inside = name == "fixed" and 0 <= float(degrees) < 89.9
     except ValueError:

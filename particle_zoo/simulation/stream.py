@@ -34,7 +34,8 @@ def stream(
     """Yield the hits of n primaries that arrive at random, in time order over all parts.
 
     A pixel that still counts the ToT of one hit adds the charge of the next to it, and the second time is lost
-    (pile-up). Particles that overlap in time and place stay overlapped; separating them is up to the clustering.
+    (pile-up); with `saturation` the counter stops at its last value, the pixel stays busy. Particles that overlap in
+    time and place stay overlapped; separating them is up to the clustering.
 
     Args:
         sensor: a Timepix3 preset or configuration.
@@ -64,7 +65,6 @@ def stream(
     found = resolve(kind, energy_mev, spectrum)
     check_angles(angles)
     law = angles if angles != "normal" or found.angles is None else found.angles
-    # Nothing later than this after a chunk's first particle can still change a hit: the longest ToT.
     pending: Hits | None = None
     clock = 0.0
     for number, first in enumerate(range(0, n, CHUNK)):
@@ -82,10 +82,17 @@ def stream(
         # One that waits holds back everything after it, so that the parts stay in order.
         cut = int(np.argmax(waits)) if waits.any() else len(joined)
         if cut:
-            yield joined[:cut]
+            yield _counted(joined[:cut], config)
         pending = joined[cut:]
     if pending is not None and len(pending):
-        yield pending
+        yield _counted(pending, config)
+
+
+def _counted(hits: Hits, sensor: SensorConfig) -> Hits:
+    if not sensor.saturation:
+        return hits
+    tot = np.minimum(hits.energy, 2**sensor.tot_bits - 1)
+    return Hits(hits.row, hits.col, tot, hits.toa, unit=hits.unit, gaps=hits.gaps)
 
 
 def pile_up(hits: Hits) -> Hits:

@@ -27,11 +27,25 @@ LARGEST_ANGLE = 0.6
 """Longest step in rms projected scattering angle, rad."""
 
 
-def highland(kind: Particle, energy: np.ndarray, path_um: np.ndarray | float, radiation_length_um: float) -> np.ndarray:
-    """RMS projected scattering angle (rad) after a path; Highland's formula with the PDG's constants."""
+def highland(
+    kind: Particle,
+    energy: np.ndarray,
+    path_um: np.ndarray | float,
+    radiation_length_um: float,
+    log_um: np.ndarray | float = HIGHLAND_UM,
+) -> np.ndarray:
+    """RMS projected scattering angle (rad) after a path; Highland's formula with the PDG's constants.
+
+    Args:
+        kind: a charged particle.
+        energy: kinetic, keV.
+        path_um: length of the path.
+        radiation_length_um: of the material.
+        log_um: length in the logarithm: the path itself where it is crossed in one step.
+    """
     beta_p = 1e-3 * energy * (energy + 2 * kind.mass_kev) / (energy + kind.mass_kev)
     squared = beta2(energy, kind.mass_kev)
-    log = np.log(HIGHLAND_UM / radiation_length_um * kind.charge**2 / squared)
+    log = np.log(log_um / radiation_length_um * kind.charge**2 / squared)
     size = np.sqrt(path_um / radiation_length_um)
     return 13.6 * abs(kind.charge) / beta_p * size * np.maximum(1 + 0.038 * log, 0.3)
 

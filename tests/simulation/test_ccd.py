@@ -46,3 +46,12 @@ def test_seeded_and_energy_conserving() -> None:
 def test_impossible_requests(options: dict[str, object]) -> None:
     with pytest.raises(InputError):
         simulate("ccd", **{"n": 1, "seed": 0, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["xray", "muon"])
+def test_a_threshold_above_every_pixel_ends_in_a_sentence(kind: str) -> None:
+    """900 keV in one pixel of 15 um: no electron or muon leaves that much, so no event gives a cluster."""
+    with pytest.raises(
+        InputError, match=f"primaries of {kind} left no cluster over 900 keV; raise the energy or lower"
+    ):
+        simulate(ccd.CCD.with_(threshold_kev=900), particle=kind, n=3, seed=0)

@@ -138,6 +138,9 @@ def test_a_shielded_spectrum_keeps_the_energy_before_the_shield() -> None:
         ({"n": 2.5}, "1 or more"),
         ({"seed": -1}, "0 or more"),
         ({"particle": "elektron"}, "did you mean electron"),
+        ({"particle": None}, "given by its name"),
+        ({"particle": ["electron"]}, "given by its name"),
+        ({"preset": "ccd", "particle": ["electron"], "energy_mev": None}, "given by its name"),
         ({"energy_mev": -1.0}, "positive"),
         ({"energy_mev": 0}, "positive"),
         ({"energy_mev": 1e9}, "kinetic energies"),
@@ -259,6 +262,9 @@ def test_command_writes_a_tfds_folder(tmp_path: Path) -> None:
         (["timepix_300um", "--particle", "electron", "--n", "0"], "1 or more"),
         (["timepix_300um", "--particle", "electron", "--energy-mev", "-3"], "positive"),
         (["timepix_300um", "--particle", "electron", "--set", "thickness_um=-3"], "thickness_um must lie"),
+        (["timepix_300um", "--particle", "electron", "--set", "shape=5"], "shape must be two numbers"),
+        (["timepix_300um", "--particle", "electron", "--set", "calibration=3"], "calibration must be"),
+        (["timepix_300um", "--particle", "electron", "--set", "volcano_kev=[1000,1000]"], "two ascending energies"),
         (["timepix3_500um", "--particle", "electron", "--rate", "-3"], "the rate must be positive"),
         (["timepix_300um", "--particle", "electron", "--rate", "3"], "does not measure"),
         (["mimosa", "--particle", "electron"], "unknown preset"),
@@ -293,6 +299,16 @@ def test_command_as_a_process(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(particle_zoo.read(tmp_path / "m.parquet")) == 40
+
+
+def test_command_that_writes_a_tfds_folder_says_nothing_else(tmp_path: Path) -> None:
+    """TensorFlow's C++ part logs to the process's stderr, so only a process of its own shows it."""
+    command = [sys.executable, "-m", "particle_zoo.simulate", "timepix_300um", "--particle", "muon", "--n", "20"]
+    command += ["--quiet", "--output", "set"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "written: set"
 
 
 def test_command_writes_streams(tmp_path: Path, shell: Shell) -> None:
