@@ -38,7 +38,9 @@ from particle_zoo.cli import (
     "--init", default="none", help="Start from the weights of this run folder (or imagenet, where a family has it)."
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
-@click.option("--resume", is_flag=True, help="Continue the run in --output (or the latest of this model).")
+@click.option(
+    "--resume", is_flag=True, help="Continue the run in --output (or the latest of this model); there must be one."
+)
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
 @click.option("--publish", is_flag=True, help="Put the result where particle_zoo.load(NAME) finds it.")
 @precision_option

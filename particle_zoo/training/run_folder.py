@@ -20,10 +20,10 @@ def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path
     """The run folder to write.
 
     Without `output`: `runs/NAME-N` with the next free N, or with `resume` the latest one. An existing run is continued
-    with `resume`, replaced with `force`.
+    with `resume`, replaced with `force`. A run killed before its first checkpoint has its config.json and starts over.
 
     Raises:
-        InputError: the folder holds a run and neither flag is given, or it is a file.
+        InputError: the folder holds a run and neither flag is given, it holds none to resume, or it is a file.
     """
     if output is None:
         taken = [
@@ -32,9 +32,14 @@ def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path
             if p.name.rpartition("-")[2].isdigit()
         ]
         last = max(taken, default=0)
+        if resume and not last:
+            raise InputError(f"no run to resume in runs/{name}-*; start one without --resume, or name it with --output")
         output = Path("runs") / f"{name}-{last if resume and last else last + 1}"
     if output.exists() and not output.is_dir():
         raise InputError(f"--output {output} is a file; give a folder")
+    # A mistyped folder must not start the training anew in silence.
+    if resume and not (output / "config.json").exists():
+        raise InputError(f"no run to resume in {output}; name the folder of a run, or start one without --resume")
     if (output / "config.json").exists() and not resume and not force:
         raise InputError(
             f"{output} already holds a run; continue it with --resume, replace it with --force, or choose another --output"
