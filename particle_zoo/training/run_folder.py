@@ -16,6 +16,12 @@ from particle_zoo.training.checkpoint import CHECKPOINT, read_state
 PACKAGES = ("particle-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "tensorflow-datasets")
 
 
+SETTINGS = (
+    "model", "config", "dataset", "fingerprint", "split", "classes", "init", "seed", "precision", "limit", "train_ids",
+)  # fmt: skip
+"""Entries of config.json that must not change between two starts of a run."""
+
+
 def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path:
     """The run folder to write.
 
@@ -85,7 +91,10 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
     path = folder / "config.json"
     if resume and path.exists():
         before = read_json(path, what="run configuration")
-        for key in ("model", "config", "dataset", "classes", "seed", "precision", "limit", "train_ids"):
+        for key in SETTINGS:
+            # A key that one of the two does not know cannot be compared: an older version wrote the folder.
+            if key not in before or key not in config:
+                continue
             old, new = _comparable(before.get(key)), _comparable(config.get(key))
             if old != new:
                 raise InputError(

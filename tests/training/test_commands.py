@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 import particle_zoo
+from particle_zoo import data
 from particle_zoo.embed import embed
 from particle_zoo.errors import ParticleZooError
 from particle_zoo.evaluate import evaluate
@@ -227,6 +227,26 @@ def test_a_run_without_checkpoint_resumes_and_one_with_a_damaged_checkpoint_does
     checkpoint.write_bytes(checkpoint.read_bytes()[:-500])
     with pytest.raises(ParticleZooError, match="damaged"):
         invoke(train, *arguments, "--resume")
+
+
+def test_the_configuration_repeats_the_run_and_a_resume_keeps_to_it(layout: Path, tmp_path: Path) -> None:
+    source = labelled(layout)
+    invoke(train, "tiny_cnn", *source, "--output", tmp_path / "a", "--epochs", 1, *TINY)
+    start = ["tiny_cnn", *source, "--output", tmp_path / "b", "--epochs", 1, *TINY]
+    invoke(train, *start, "--init", tmp_path / "a", "--split", "all")
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert (config["init"], config["split"]) == (str(tmp_path / "a"), "all")
+    assert config["fingerprint"] == data.fingerprint("ccd_clusters/damic_labelled", manual_dir=layout)
+    for changed, key in ((["--split", "all"], "init"), (["--init", tmp_path / "a"], "split")):
+        # The recipe follows from init; what differs first would be a setting.
+        recipe = [x for k in ("learning_rate", "balance") for x in ("--set", f"{k}={config['config'][k]}")]
+        with pytest.raises(ParticleZooError, match=f"started with {key} "):
+            invoke(train, *start, *changed, *recipe, "--resume")
+    # Other pixels under the same ids: the digest of the ids cannot tell.
+    file = max((layout / "clusters").glob("0*.csv"))
+    file.write_text(file.read_text().replace("0", "1", 1))
+    with pytest.raises(ParticleZooError, match="started with fingerprint"):
+        invoke(train, *start, "--init", tmp_path / "a", "--split", "all", "--resume")
 
 
 def test_ctrl_c_leaves_a_resumable_run(layout: Path, tmp_path: Path) -> None:
