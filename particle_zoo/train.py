@@ -39,7 +39,10 @@ from particle_zoo.cli import (
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
 @click.option(
-    "--resume", is_flag=True, help="Continue the run in --output (or the latest of this model); there must be one."
+    "--resume",
+    is_flag=True,
+    help="Continue the run in --output (or the latest of this model); there must be one. Other --epochs than before "
+    "stretch a learning-rate schedule to the new length.",
 )
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
 @click.option("--publish", is_flag=True, help="Put the result where particle_zoo.load(NAME) finds it.")

@@ -105,7 +105,8 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
 
 
 def _comparable(value: Any) -> Any:
-    # How far a run shall go may change between two starts; what it computes on the way may not.
+    # Only how far a run shall go may change between two starts. With a learning rate that falls over the whole run, more
+    # epochs stretch its schedule: the resumed epochs follow the new length, so the result is not that of one long run.
     return {k: v for k, v in value.items() if k != "epochs"} if isinstance(value, dict) else value
 
 
