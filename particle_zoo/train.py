@@ -115,7 +115,7 @@ def train(
 
 def main() -> None:
     """Entry point of the console script."""
-    run(train)
+    run(train, stopped="stopped; a run that has begun continues with --resume")
 
 
 if __name__ == "__main__":
