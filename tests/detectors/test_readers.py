@@ -43,6 +43,18 @@ def test_golden_energies_on_the_seeds_background(tmp_path: Path) -> None:
     assert cluster.hits.tolist() == [[0, 1, 4100.5], [1, 1, 7000]]
 
 
+def test_a_cluster_that_fills_its_grid_keeps_its_dimmest_pixel(tmp_path: Path) -> None:
+    path = tmp_path / "6.csv"
+    path.write_text("5000\n5200\n5400\n5600\n5800\n6000\n")
+    # One column and no comma: the ending of the name decides.
+    assert read(path).hits[:, 2].tolist() == [5000, 5200, 5400, 5600, 5800, 6000]
+    path.write_text("3990,4001\n4000,4300\n")
+    assert read(path).hits.tolist() == [[0, 1, 4001], [1, 1, 4300]]
+    path.write_text("3990,4000\n")
+    with pytest.raises(InputError, match=r"no pixel above its background \(4000\)"):
+        read(path)
+
+
 def test_golden_frame(frame_file: Path) -> None:
     found = read(frame_file)
     assert found.hits[:, :2].astype(int).tolist() == [[10, 4], [10, 5], [11, 4], [11, 5], [12, 4], [12, 5]]

@@ -1,7 +1,7 @@
 """CCD clusters in the public layout of AsbjornPreuss/AppMLFinalProject (seed 003).
 
 ```
-DIR/clusters.tar or DIR/clusters/   one CSV grid a cluster, file name = id; 0/1, or ADU on a constant background
+DIR/clusters.tar or DIR/clusters/   one CSV grid a cluster, file name = id; 0/1, or ADU on a background of 4000
 DIR/labels/*.npy                    (2, n) integers: row 0 ids, row 1 classes 0..5
 DIR/cluster_meta.csv                optional: cluster (id and rotation A-H), y, x, E (ADU), size
 ```
@@ -29,12 +29,15 @@ CLASSES = ("other", "xray", "electron", "muon", "several", "readout_error")
 SENSOR = (4200, 4200)
 """Rows and columns no cluster can exceed: the sensor (4084 x 2035 px used) with its overscan, either way round."""
 
+BACKGROUND = 4000
+"""ADU around the pixels of a cluster in a grid of energies; the seed's clusters are the pixels above it."""
+
 
 def read_cluster_csv(path: str | Path) -> Clusters:
     """Read one cluster from a comma-separated grid.
 
-    A grid of 0 and 1 becomes a mask; any other is in ADU and its smallest value is the background, as the seed writes
-    it (4000 around the pixels of the cluster).
+    A grid of 0 and 1 becomes a mask; any other is in ADU and its cluster are the pixels above the background of 4000
+    that the seed writes around them. A cluster that fills its grid has none of it and keeps every pixel.
 
     Raises:
         InputError: text, rows of different length, no pixel above the background, or larger than the sensor.
@@ -171,9 +174,10 @@ def _parse(content: bytes, name: str) -> tuple[np.ndarray, str]:
             f"{name}, line {int(np.argwhere(~np.isfinite(grid))[0][0]) + 1}: not a finite number; replace it"
         )
     mask = bool(np.isin(grid, (0, 1)).all())
-    row, col = np.nonzero(grid > (0 if mask else grid.min()))
+    background = 0 if mask else BACKGROUND
+    row, col = np.nonzero(grid > background)
     if not row.size:
-        raise InputError(f"{name} has no pixel above its background; remove this empty cluster")
+        raise InputError(f"{name} has no pixel above its background ({background}); remove this empty cluster")
     return np.column_stack([row, col, grid[row, col]]).astype(np.float32), MASK_UNIT if mask else "ADU"
 
 
