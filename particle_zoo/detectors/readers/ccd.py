@@ -64,7 +64,7 @@ def read_folder(path: Path) -> Clusters:
         hits.append(grid)
         units.append(unit)
     if not names:
-        raise InputError(f"{path} holds no cluster CSV; expected files such as 001178.csv, or FITS frames")
+        raise InputError(f"{path} holds no cluster CSV; expected files such as 001178.csv in it")
     if len(set(units)) > 1:
         odd = units.index("ADU")
         raise InputError(f"{path} mixes masks (0/1) and energies (first: {names[odd]}); keep them in separate folders")
@@ -120,10 +120,15 @@ def _is_id(name: str) -> bool:
     return path.suffix == ".csv" and path.stem.partition("_")[0].isdigit() and not hidden
 
 
+def files(folder: Path) -> list[Path]:
+    """Cluster CSVs of a folder and of those below it, in order; hidden ones and names that are no id are skipped."""
+    return sorted(p for p in folder.rglob("*.csv") if _is_id(str(p.relative_to(folder))))
+
+
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the cluster files in order of their names."""
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*.csv") if _is_id(str(p.relative_to(path)))):
+        for file in files(path):
             yield file.name, file.read_bytes()
         return
     try:
