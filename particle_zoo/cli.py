@@ -21,15 +21,20 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 Command = Callable[..., Any]
 
 
-def run(command: click.Command) -> NoReturn:
-    """Run a click command as a process: 0 on success, 2 with one sentence on bad input, 130 on Ctrl-C."""
+def run(command: click.Command, *, stopped: str = "stopped") -> NoReturn:
+    """Run a click command as a process: 0 on success, 2 with one sentence on bad input, 130 on Ctrl-C.
+
+    Args:
+        command: the command.
+        stopped: what to say on Ctrl-C, with how to go on where that is possible.
+    """
     # TensorFlow announces its CPU features and missing GPUs; a user's one sentence would drown in it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         code = command.main(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; a run folder continues with --resume", err=True)
+        click.echo(stopped, err=True)
         sys.exit(130)
     except click.ClickException as error:
         click.echo(f"error: {sentence(error.format_message())}", err=True)

@@ -35,10 +35,18 @@ from particle_zoo.cli import (
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting of the model or recipe; repeatable."
 )
 @click.option(
-    "--init", default="none", help="Start from the weights of this run folder (or imagenet, where a family has it)."
+    "--init",
+    default="none",
+    help="Start from the weights of this run folder (or imagenet, where a family has it). A classifier then takes the "
+    "gentle recipe of fine-tuning (epochs, learning_rate, balance of ClassifierConfig.fine_tuning) for what is not set.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
-@click.option("--resume", is_flag=True, help="Continue the run in --output (or the latest of this model).")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in --output (or the latest of this model); there must be one. Other --epochs than before "
+    "stretch a learning-rate schedule to the new length.",
+)
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
 @click.option("--publish", is_flag=True, help="Put the result where particle_zoo.load(NAME) finds it.")
 @precision_option
@@ -61,7 +69,7 @@ def train(
     """
     load_keras(options["precision"])
     from particle_zoo import registry
-    from particle_zoo.training import run_folder, session
+    from particle_zoo.training import pretrain, run_folder, session
 
     card = registry.info(name)
     overrides = parse_settings(settings, params)
@@ -79,6 +87,11 @@ def train(
     session.initialise(job, options["init"])
     folder = run_folder.choose(name, output, resume=resume, force=force)
     if not quiet:
+        gentle = pretrain.fine_tuned(job.model.zoo_config, overrides, options["init"])
+        if gentle:
+            click.echo(
+                f"fine-tuning recipe, since --init is given: {', '.join(f'{k} {v:g}' for k, v in gentle.items())}"
+            )
         click.echo(
             f"{name}: {job.model.count_params():,} parameters, "
             f"{len(job.train):,} training and {len(job.validation):,} validation clusters of {job.dataset}, into {folder}"
@@ -102,7 +115,7 @@ def train(
 
 def main() -> None:
     """Entry point of the console script."""
-    run(train)
+    run(train, stopped="stopped; a run that has begun continues with --resume")
 
 
 if __name__ == "__main__":

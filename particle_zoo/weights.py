@@ -10,14 +10,20 @@ Places looked at for a name, in order: the folders of `$PARTICLE_ZOO_PATH`, the 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import shutil
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from particle_zoo import registry
-from particle_zoo.cli import read_json, replacing, write_json
-from particle_zoo.errors import InputError, WeightsNotFoundError
+from particle_zoo.cli import read_json, replacing, sentence, write_json
+from particle_zoo.errors import InputError, ParticleZooError, WeightsNotFoundError
+
+if TYPE_CHECKING:
+    from particle_zoo.pipelines.ccd import CCDPreprocessor
 
 WEIGHTS = "model.weights.h5"
 FILES = ("config.json", "baseline.parquet", "card.json", WEIGHTS)
@@ -110,8 +116,6 @@ def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
     Raises:
         InputError: a part is missing, damaged, or does not belong to the rest.
     """
-    from particle_zoo.pipelines.ccd import CCDPreprocessor
-
     folder = Path(folder)
     for name in ("config.json", WEIGHTS):
         if not (folder / name).is_file():
@@ -125,19 +129,75 @@ def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
             f"{folder / 'config.json'} lacks {', '.join(missing)}; it was not written by particle_zoo.train"
         )
     check(folder)
-    model = registry.create(config["model"], **config["config"])
+    model = _rebuild(folder / "config.json", config)
     try:
-        model.preprocessor = CCDPreprocessor.from_dict(config["preprocessing"])
-    except TypeError as error:
-        raise InputError(f"{folder / 'config.json'} describes unknown preprocessing ({error}); train again") from error
-    try:
-        model.load_weights(folder / WEIGHTS)
+        # Keras warns of every layer that does not fit before it raises; the sentence below says it once.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.load_weights(folder / WEIGHTS)
     # h5py and Keras raise many types on damaged or foreign files; all mean the same to the user.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{folder / WEIGHTS} is damaged or belongs to another model than {config['model']} ({str(error)[:100]}); train or copy it again"
+            f"{folder / WEIGHTS} is damaged or belongs to another model than {config['model']} ({sentence(str(error))[:100]}); train or copy it again"
         ) from error
     return model, config
+
+
+def _rebuild(path: Path, config: dict[str, Any]) -> Any:
+    """The untrained model that a config.json describes, with its preprocessing.
+
+    Raises:
+        InputError: a part of the wrong type, or parts that do not belong together.
+    """
+    for key, kind in (("model", str), ("config", dict), ("preprocessing", dict), ("dataset", str)):
+        if not isinstance(config[key], kind):
+            raise _edited(path, key, f"a {'text' if kind is str else 'JSON object'}", config[key])
+    classes = config["classes"]
+    if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        raise _edited(path, "classes", "a list of class names or null", classes)
+    try:
+        model = registry.create(config["model"], **config["config"])
+    except ParticleZooError:
+        raise
+    # Keys that are no settings can clash with an argument, and the translation of the seed's table does not validate.
+    except (TypeError, ValueError, KeyError) as error:
+        raise _edited(path, "config", f"the settings of a {config['model']}", config["config"]) from error
+    outputs = getattr(model.zoo_config, "classes", None)
+    if classes is not None and outputs is not None and len(classes) != outputs:
+        raise _edited(path, "classes", f"{outputs} class names, one an output of the model", classes)
+    model.preprocessor = _preprocessor(path, model.preprocessor, config["preprocessing"])
+    return model
+
+
+def _preprocessor(path: Path, fresh: CCDPreprocessor, values: dict[str, Any]) -> CCDPreprocessor:
+    """The preprocessing of a config.json: statistics of its own, everything else as the model's configuration says."""
+    expected = fresh.to_dict()
+    if unknown := set(values) - set(expected):
+        raise InputError(f"{path} describes unknown preprocessing ({', '.join(sorted(unknown))}); train again")
+    for key, value in values.items():
+        default = expected[key]
+        if isinstance(default, list):
+            sound, what = (
+                isinstance(value, list) and len(value) == len(default) and all(map(_finite, value)),
+                f"{len(default)} numbers",
+            )
+        elif isinstance(default, float):
+            sound, what = _finite(value), "a number"
+        else:
+            sound, what = type(value) is type(default) and value == default, f"{json.dumps(default)}, as in config"
+        if not sound:
+            raise _edited(path, f"preprocessing.{key}", what, value)
+    return type(fresh).from_dict(values)
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _edited(path: Path, key: str, expected: str, received: Any) -> InputError:
+    text = json.dumps(received)
+    text = text if len(text) < 60 else text[:57] + "..."
+    return InputError(f"{path}: {key} must be {expected}; received {text}; copy the file again or train anew")
 
 
 def sha256(path: Path) -> str:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import particle_zoo
-from particle_zoo import InputError, UnknownModelError, WeightsNotFoundError
+from particle_zoo import InputError, UnknownModelError, WeightsNotFoundError, cli
+from particle_zoo.predict import predict
+from particle_zoo.weights import load_run
 
 
 def test_importing_is_fast_and_loads_no_framework() -> None:
@@ -62,8 +66,6 @@ def test_untrained_on_request() -> None:
 
 
 def test_weights_that_cannot_be_used(trained: Path, tmp_path: Path) -> None:
-    import shutil
-
     with pytest.raises(InputError, match="holds a tiny_cnn, not a cnn"):
         particle_zoo.load("cnn", weights=trained)
     with pytest.raises(InputError, match="own settings"):
@@ -84,3 +86,57 @@ def test_weights_that_cannot_be_used(trained: Path, tmp_path: Path) -> None:
     (damaged / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="lacks preprocessing"):
         particle_zoo.load("tiny_cnn", weights=damaged)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": 3}, "model must be a text"),
+        ({"dataset": None}, "dataset must be a text"),
+        ({"config": [1]}, "config must be a JSON object"),
+        ({"config": {"name": "cnn"}}, "config must be the settings"),
+        ({"config": {"N_conv_layers": 2}}, "config must be the settings"),
+        ({"preprocessing": "x"}, "preprocessing must be a JSON object"),
+        ({"preprocessing": {"size": 32}}, "preprocessing.size must be 16"),
+        ({"preprocessing": {"energy_scale": "x"}}, "preprocessing.energy_scale must be a number"),
+        ({"preprocessing": {"meta_mean": [1, 2]}}, "preprocessing.meta_mean must be 4 numbers"),
+        ({"preprocessing": {"colour": 1}}, "unknown preprocessing"),
+        ({"classes": "xray"}, "classes must be a list"),
+        ({"classes": [1, 2, 3]}, "classes must be a list"),
+        ({"classes": ["a"]}, "classes must be 3 class names"),
+    ],
+)
+def test_an_edited_configuration_is_one_sentence(
+    trained: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    config = json.loads((trained / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    shutil.copy(trained / "model.weights.h5", tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        load_run(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["corrupted", "card disagrees", "of another model"])
+def test_a_command_on_unusable_weights_exits_with_one_sentence(
+    kind: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback and no warning of Keras before the sentence; pytest turns warnings into errors."""
+    run_folder = shutil.copytree(trained, tmp_path / "run")
+    weights = run_folder / "model.weights.h5"
+    if kind == "of another model":
+        particle_zoo.create("tiny_cnn", filters=[4], kernel_sizes=[3]).save_weights(weights)
+    else:
+        weights.write_bytes(weights.read_bytes()[:-700])
+    if kind != "card disagrees":
+        (run_folder / "card.json").unlink()
+    (tmp_path / "1.csv").write_text("0,1,1\n1,1,0\n")
+    output = tmp_path / "p.csv"
+    monkeypatch.setattr(sys, "argv", ["predict", str(run_folder), str(tmp_path / "1.csv"), "--output", str(output)])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(predict)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, said
+    assert said.startswith(f"error: {weights} is damaged")
+    assert not output.exists()

@@ -139,7 +139,7 @@ def _objective(
 
 def main() -> None:
     """Entry point of the console script."""
-    run(search)
+    run(search, stopped="stopped; a rerun resumes the search")
 
 
 if __name__ == "__main__":

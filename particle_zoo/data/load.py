@@ -33,6 +33,22 @@ def labelled(dataset: str) -> bool:
     return _parse(dataset)[2] != "fits"
 
 
+def fingerprint(dataset: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None) -> str:
+    """Hex digest of the source files of a data set, or of the parameters of its simulation.
+
+    Args:
+        dataset: NAME or NAME/CONFIG.
+        data_dir: as in `load`.
+        manual_dir: as in `load`.
+
+    Raises:
+        InputError: an unknown data set or unusable source files.
+    """
+    source, _, config = _parse(dataset)
+    manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
+    return str(source.fingerprint(config, manual))
+
+
 def load(
     dataset: str,
     split: str = "train",

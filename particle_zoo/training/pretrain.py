@@ -41,6 +41,19 @@ def settle(card: ModelCard, overrides: dict[str, Any], dataset: str, classes: Se
     return settings if pretrain else settings.model_copy(update={"pretrain_epochs": 0})
 
 
+def fine_tuned(settings: Any, overrides: dict[str, Any], init: str) -> dict[str, Any]:
+    """The values that fine-tuning, not the user, chose for a training from the weights `init`; empty without any.
+
+    Args:
+        settings: the configuration that `settle` gave.
+        overrides: settings of the user.
+        init: "none", or other weights to start from.
+    """
+    if init == "none" or getattr(settings, "recipe", "seed") == "seed":
+        return {}
+    return {key: value for key, value in getattr(settings, "fine_tuning", {}).items() if key not in overrides}
+
+
 def wanted(settings: dict[str, Any], dataset: str, classes: Sequence[str] | None) -> bool:
     """Whether these settings ask for pretraining: on real clusters of classes that the simulation has."""
     simulated = dataset.partition("/")[2] in ("", "simulated")

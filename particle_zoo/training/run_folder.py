@@ -16,14 +16,20 @@ from particle_zoo.training.checkpoint import CHECKPOINT, read_state
 PACKAGES = ("particle-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "tensorflow-datasets")
 
 
+SETTINGS = (
+    "model", "config", "dataset", "fingerprint", "split", "classes", "init", "seed", "precision", "limit", "train_ids",
+)  # fmt: skip
+"""Entries of config.json that must not change between two starts of a run."""
+
+
 def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path:
     """The run folder to write.
 
     Without `output`: `runs/NAME-N` with the next free N, or with `resume` the latest one. An existing run is continued
-    with `resume`, replaced with `force`.
+    with `resume`, replaced with `force`. A run killed before its first checkpoint has its config.json and starts over.
 
     Raises:
-        InputError: the folder holds a run and neither flag is given, or it is a file.
+        InputError: the folder holds a run and neither flag is given, it holds none to resume, or it is a file.
     """
     if output is None:
         taken = [
@@ -32,9 +38,14 @@ def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path
             if p.name.rpartition("-")[2].isdigit()
         ]
         last = max(taken, default=0)
+        if resume and not last:
+            raise InputError(f"no run to resume in runs/{name}-*; start one without --resume, or name it with --output")
         output = Path("runs") / f"{name}-{last if resume and last else last + 1}"
     if output.exists() and not output.is_dir():
         raise InputError(f"--output {output} is a file; give a folder")
+    # A mistyped folder must not start the training anew in silence.
+    if resume and not (output / "config.json").exists():
+        raise InputError(f"no run to resume in {output}; name the folder of a run, or start one without --resume")
     if (output / "config.json").exists() and not resume and not force:
         raise InputError(
             f"{output} already holds a run; continue it with --resume, replace it with --force, or choose another --output"
@@ -80,7 +91,10 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
     path = folder / "config.json"
     if resume and path.exists():
         before = read_json(path, what="run configuration")
-        for key in ("model", "config", "dataset", "classes", "seed", "precision", "limit", "train_ids"):
+        for key in SETTINGS:
+            # A key that one of the two does not know cannot be compared: an older version wrote the folder.
+            if key not in before or key not in config:
+                continue
             old, new = _comparable(before.get(key)), _comparable(config.get(key))
             if old != new:
                 raise InputError(
@@ -91,7 +105,8 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
 
 
 def _comparable(value: Any) -> Any:
-    # How far a run shall go may change between two starts; what it computes on the way may not.
+    # Only how far a run shall go may change between two starts. With a learning rate that falls over the whole run, more
+    # epochs stretch its schedule: the resumed epochs follow the new length, so the result is not that of one long run.
     return {k: v for k, v in value.items() if k != "epochs"} if isinstance(value, dict) else value
 
 

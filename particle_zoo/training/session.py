@@ -37,6 +37,10 @@ class Job:
     seed: int
     precision: str
     limit: int | None
+    split: str
+    init: str
+    fingerprint: str
+    """Of the source files: see `particle_zoo.data.fingerprint`."""
 
     def config(self) -> dict[str, Any]:
         """What config.json says: everything needed to rebuild the model and to repeat the run."""
@@ -46,6 +50,9 @@ class Job:
             "preprocessing": self.model.preprocessor.to_dict(),
             "classes": list(self.classes) if self.classes else None,
             "dataset": self.dataset,
+            "fingerprint": self.fingerprint,
+            "split": self.split,
+            "init": self.init,
             "seed": self.seed,
             "precision": self.precision,
             "limit": self.limit,
@@ -120,7 +127,8 @@ def prepare(
     chosen = parse_classes(classes, dataset) if is_classifier(card) or classes else None
     settings = settle(card, overrides, dataset, chosen, init)
     source: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
-    train = data.load(dataset, split or "train", limit=limit, **source)
+    split = split or "train"
+    train = data.load(dataset, split, limit=limit, **source)
     if split == "all":
         validation = train[[]]
     else:
@@ -128,7 +136,8 @@ def prepare(
         # Another split than train may hold the validation clusters themselves.
         validation = validation[~np.isin(validation.ids, train.ids)]
     model = build(card, settings.model_dump(), train, chosen, seed=seed, precision=precision)
-    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit)
+    found = data.fingerprint(dataset, data_dir=data_dir, manual_dir=manual_dir)
+    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, split, init, found)
 
 
 def build(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from particle_zoo import Clusters, InputError, read
 from particle_zoo.detectors.readers import iter_clusters
+from particle_zoo.detectors.writers import write
 
 GRID = "0,0,0\n0,1,1\n0,0,1\n0,0,0\n"
 
@@ -41,6 +42,18 @@ def test_golden_energies_on_the_seeds_background(tmp_path: Path) -> None:
     cluster = read(path)
     assert cluster.unit == "ADU"
     assert cluster.hits.tolist() == [[0, 1, 4100.5], [1, 1, 7000]]
+
+
+def test_a_cluster_that_fills_its_grid_keeps_its_dimmest_pixel(tmp_path: Path) -> None:
+    path = tmp_path / "6.csv"
+    path.write_text("5000\n5200\n5400\n5600\n5800\n6000\n")
+    # One column and no comma: the ending of the name decides.
+    assert read(path).hits[:, 2].tolist() == [5000, 5200, 5400, 5600, 5800, 6000]
+    path.write_text("3990,4001\n4000,4300\n")
+    assert read(path).hits.tolist() == [[0, 1, 4001], [1, 1, 4300]]
+    path.write_text("3990,4000\n")
+    with pytest.raises(InputError, match=r"no pixel above its background \(4000\)"):
+        read(path)
 
 
 def test_golden_frame(frame_file: Path) -> None:
@@ -103,7 +116,7 @@ def test_bad_layouts(layout: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no cluster CSV"):
+    with pytest.raises(InputError, match="no detector file"):
         read(tmp_path / "empty")
     extra = layout / "labels" / "extra.npy"
     np.save(extra, np.array([[999_999], [1]]))
@@ -116,6 +129,46 @@ def test_bad_layouts(layout: Path, tmp_path: Path) -> None:
     np.save(extra, np.array([[888_888], [9]]))
     with pytest.raises(InputError, match="class 9"):
         read(layout)
+
+
+def test_a_folder_gives_all_of_its_files(frame_file: Path, tmp_path: Path) -> None:
+    """Frames and energy grids, with strays between them: nothing that holds clusters is left out."""
+    folder = tmp_path / "both"
+    folder.mkdir()
+    shutil.copy(frame_file, folder / "frame.fits")
+    (folder / "000001.csv").write_text("4000,5000\n4000,7000\n")
+    for stray in ("notes.csv", ".000002.csv", "readme.txt", "settings.yml"):
+        (folder / stray).write_text("threshold: 3\n")
+    found = read(folder)
+    assert found.ids.tolist()[0] == "000001"
+    assert found.table["source"].tolist() == ["000001.csv", "frame.fits"]
+    assert len(read(folder, min_size=7)) == 1
+    with pytest.raises(InputError, match="cluster CSV and FITS files have no option partial"):
+        read(folder, partial=True)
+
+
+def test_a_folder_of_parquet(frame_file: Path, tmp_path: Path) -> None:
+    clusters = read(frame_file)
+    assert isinstance(clusters, Clusters)
+    for name in ("b", "a"):
+        write(tmp_path / "p" / f"{name}.parquet", clusters.with_table(source=[name]))
+    assert read(tmp_path / "p").table["source"].tolist() == ["a", "b"]
+
+
+def test_a_folder_of_kinds_that_cannot_be_joined_names_both(frame_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text(GRID)
+    with pytest.raises(InputError, match="mixes cluster CSV in mask and FITS in ADU, which cannot be joined"):
+        read(tmp_path)
+    (tmp_path / "1.csv").unlink()
+    hits = "Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n0\t1\t2\t3\t4\t0\n"
+    (tmp_path / "m.t3pa").write_text(hits)
+    with pytest.raises(InputError, match=r"mixes \.t3pa hits and FITS clusters"):
+        read(tmp_path)
+    frame_file.unlink()
+    assert len(read(tmp_path)) == 1
+    (tmp_path / "n.t3pa").write_text(hits)
+    with pytest.raises(InputError, match=r"2 \.t3pa measurements, each with a clock of its own"):
+        read(tmp_path)
 
 
 def test_truncated_and_nan_fits(frame_file: Path, tmp_path: Path) -> None:

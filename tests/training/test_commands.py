@@ -19,6 +19,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 import particle_zoo
+from particle_zoo import data
 from particle_zoo.embed import embed
 from particle_zoo.errors import ParticleZooError
 from particle_zoo.evaluate import evaluate
@@ -212,6 +213,42 @@ def test_killed_and_resumed_equals_uninterrupted(layout: Path, tmp_path: Path) -
     assert metrics[1]["validation_loss"] == pytest.approx(metrics[0]["validation_loss"], rel=1e-5)
 
 
+def test_a_run_without_checkpoint_resumes_and_one_with_a_damaged_checkpoint_does_not(
+    layout: Path, tmp_path: Path
+) -> None:
+    arguments = ["tiny_cnn", *labelled(layout), "--output", tmp_path / "r", "--epochs", 2, *TINY]
+    invoke(train, *arguments)
+    for file in (tmp_path / "r").iterdir():
+        if file.is_file() and file.name != "config.json":
+            file.unlink()
+    invoke(train, *arguments, "--resume")
+    assert pd.read_csv(tmp_path / "r" / "history.csv")["epoch"].tolist() == [0, 1]
+    checkpoint = tmp_path / "r" / "checkpoint.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-500])
+    with pytest.raises(ParticleZooError, match="damaged"):
+        invoke(train, *arguments, "--resume")
+
+
+def test_the_configuration_repeats_the_run_and_a_resume_keeps_to_it(layout: Path, tmp_path: Path) -> None:
+    source = labelled(layout)
+    invoke(train, "tiny_cnn", *source, "--output", tmp_path / "a", "--epochs", 1, *TINY)
+    start = ["tiny_cnn", *source, "--output", tmp_path / "b", "--epochs", 1, *TINY]
+    invoke(train, *start, "--init", tmp_path / "a", "--split", "all")
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert (config["init"], config["split"]) == (str(tmp_path / "a"), "all")
+    assert config["fingerprint"] == data.fingerprint("ccd_clusters/damic_labelled", manual_dir=layout)
+    for changed, key in ((["--split", "all"], "init"), (["--init", tmp_path / "a"], "split")):
+        # The recipe follows from init; what differs first would be a setting.
+        recipe = [x for k in ("learning_rate", "balance") for x in ("--set", f"{k}={config['config'][k]}")]
+        with pytest.raises(ParticleZooError, match=f"started with {key} "):
+            invoke(train, *start, *changed, *recipe, "--resume")
+    # Other pixels under the same ids: the digest of the ids cannot tell.
+    file = max((layout / "clusters").glob("0*.csv"))
+    file.write_text(file.read_text().replace("0", "1", 1))
+    with pytest.raises(ParticleZooError, match="started with fingerprint"):
+        invoke(train, *start, "--init", tmp_path / "a", "--split", "all", "--resume")
+
+
 def test_ctrl_c_leaves_a_resumable_run(layout: Path, tmp_path: Path) -> None:
     arguments = ["particle_zoo.train", "tiny_cnn", *labelled(layout), "--output", "r", "--epochs", 2000, "--quiet"]
     process = shell(*arguments, cwd=tmp_path)
@@ -257,8 +294,13 @@ BAD: list[tuple[click.Command, list[Any], str]] = [
     ),
     (
         train,
-        ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--output", "{tmp}/half", "--resume"],
-        "damaged",
+        ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--output", "{tmp}/tpyo", "--resume"],
+        "no run to resume in {tmp}/tpyo",
+    ),
+    (
+        train,
+        ["tiny_cnn", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--resume"],
+        "no run to resume in runs/tiny_cnn-*",
     ),
     (evaluate, ["{tmp}/nowhere"], "no run folder"),
     (evaluate, ["{tmp}/empty"], "no config.json"),
@@ -287,15 +329,12 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "half").mkdir()
-    (tmp_path / "half" / "history.csv").write_text("epoch,loss\n0,1\n")
-    (tmp_path / "half" / "checkpoint.npz").write_bytes((trained / "checkpoint.npz").read_bytes()[:-500])
     names = {"tmp": tmp_path, "layout": layout, "run": trained, "labelled": "ccd_clusters/damic_labelled"}
     before = {p.relative_to(trained): p.stat().st_mtime_ns for p in trained.rglob("*")}
     with pytest.raises((ParticleZooError, click.ClickException)) as error:
         command.main([a.format(**names) for a in arguments], standalone_mode=False)
     text = error.value.format_message() if isinstance(error.value, click.ClickException) else str(error.value)
-    assert message in text
+    assert message.format(**names) in text
     assert "\n" not in text
     assert before == {p.relative_to(trained): p.stat().st_mtime_ns for p in trained.rglob("*")}
     assert not list(tmp_path.rglob("*.tmp*"))

@@ -43,6 +43,23 @@ def test_what_the_user_sets_wins() -> None:
         settled(REAL, pretrain_epochs=-1)
 
 
+def test_a_training_from_other_weights_says_that_its_recipe_is_gentle(layout: Path, tmp_path: Path) -> None:
+    arguments = ["tiny_cnn", "--dataset", REAL, "--manual-dir", str(layout), "--data-dir", str(tmp_path / "data")]
+
+    def run(folder: str, *more: str) -> str:
+        every = [*arguments, "--epochs", "1", "--output", str(tmp_path / folder), *more]
+        return CliRunner().invoke(train, every, catch_exceptions=False).output
+
+    assert "fine-tuning" not in run("a")
+    start = ["--init", str(tmp_path / "a")]
+    assert "fine-tuning recipe, since --init is given: learning_rate 3e-05, balance 1\n" in run("b", *start)
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["config"]["balance"] == 1
+    assert "fine-tuning" not in run("c", *start, "--quiet")
+    assert "fine-tuning" not in run("d", *start, "--set", "learning_rate=1e-3", "--set", "balance=0")
+    told = " ".join(CliRunner().invoke(train, ["--help"]).output.split())
+    assert "ClassifierConfig.fine_tuning" in told
+
+
 def test_models_without_targets_and_unknown_classes_are_left_alone() -> None:
     vae = registry.info("tiny_vae")
     assert settle(vae, {}, REAL, CLASSES, "none") == registry.config_class("tiny_vae")()

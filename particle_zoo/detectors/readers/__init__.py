@@ -9,6 +9,7 @@ from typing import Any
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers import ccd, clog, fits, mpixdaq, parquet, t3pa
+from particle_zoo.detectors.readers.folder import iter_folder
 from particle_zoo.detectors.readers.format import Format, check_options, find
 from particle_zoo.errors import InputError
 
@@ -27,9 +28,9 @@ FORMATS: tuple[Format, ...] = (
 def read(path: str | Path, **options: Any) -> Clusters | Hits:
     """Read clusters or hits from a file or folder.
 
-    Clusters come from one cluster as a CSV grid, a folder or tar archive of those (with `labels/*.npy` beside them:
-    the labelled CCD layout), FITS frames and folders of them, mPIXdaq frame and cluster files (.yml, .yml.gz), cluster
-    logs (.clog) and parquet written by `particle_zoo.detectors.writers`. Hits come from .t3pa.
+    Clusters come from one cluster as a CSV grid, a tar archive of those, FITS frames, mPIXdaq frame and cluster files
+    (.yml, .yml.gz), cluster logs (.clog) and parquet written by `particle_zoo.detectors.writers`. Hits come from .t3pa.
+    A folder is the labelled CCD layout (CSV grids with `labels/*.npy` beside them), or gives all of its files in order.
 
     Args:
         path: file or folder.
@@ -40,7 +41,7 @@ def read(path: str | Path, **options: Any) -> Clusters | Hits:
         Clusters, or Hits of a format that stores a hit stream.
 
     Raises:
-        InputError: missing, damaged or unknown content, named with file and place.
+        InputError: missing, damaged or unknown content, named with file and place, or a folder that mixes kinds.
     """
     parts = list(iter_parts(path, **options))
     if not parts:
@@ -61,24 +62,13 @@ def iter_parts(path: str | Path, *, ignore_unknown: bool = False, **options: Any
     if not path.exists():
         raise InputError(f"{path} does not exist; give a detector file or a folder of them")
     if path.is_dir():
-        yield from _folder(path, options)
+        yield from iter_folder(path, FORMATS, options, ignore_unknown=ignore_unknown)
         return
     found = find(path, FORMATS)
     if ignore_unknown:
         options = {name: value for name, value in options.items() if name in found.options}
     check_options(found.name, options, found.options)
     yield from found.parts(path, **options)
-
-
-def _folder(path: Path, options: dict[str, Any]) -> Iterator[Clusters]:
-    frames = fits.find(path)
-    if frames:
-        for frame in frames:
-            yield from fits.clusters(frame, **options)
-    elif (path / "labels").is_dir():
-        yield ccd.read_labelled(path)
-    else:
-        yield ccd.read_folder(path)
 
 
 def iter_clusters(path: str | Path, **options: Any) -> Iterator[Clusters]:

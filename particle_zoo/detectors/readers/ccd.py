@@ -1,7 +1,7 @@
 """CCD clusters in the public layout of AsbjornPreuss/AppMLFinalProject (seed 003).
 
 ```
-DIR/clusters.tar or DIR/clusters/   one CSV grid a cluster, file name = id; 0/1, or ADU on a constant background
+DIR/clusters.tar or DIR/clusters/   one CSV grid a cluster, file name = id; 0/1, or ADU on a background of 4000
 DIR/labels/*.npy                    (2, n) integers: row 0 ids, row 1 classes 0..5
 DIR/cluster_meta.csv                optional: cluster (id and rotation A-H), y, x, E (ADU), size
 ```
@@ -29,12 +29,15 @@ CLASSES = ("other", "xray", "electron", "muon", "several", "readout_error")
 SENSOR = (4200, 4200)
 """Rows and columns no cluster can exceed: the sensor (4084 x 2035 px used) with its overscan, either way round."""
 
+BACKGROUND = 4000
+"""ADU around the pixels of a cluster in a grid of energies; the seed's clusters are the pixels above it."""
+
 
 def read_cluster_csv(path: str | Path) -> Clusters:
     """Read one cluster from a comma-separated grid.
 
-    A grid of 0 and 1 becomes a mask; any other is in ADU and its smallest value is the background, as the seed writes
-    it (4000 around the pixels of the cluster).
+    A grid of 0 and 1 becomes a mask; any other is in ADU and its cluster are the pixels above the background of 4000
+    that the seed writes around them. A cluster that fills its grid has none of it and keeps every pixel.
 
     Raises:
         InputError: text, rows of different length, no pixel above the background, or larger than the sensor.
@@ -61,7 +64,7 @@ def read_folder(path: Path) -> Clusters:
         hits.append(grid)
         units.append(unit)
     if not names:
-        raise InputError(f"{path} holds no cluster CSV; expected files such as 001178.csv, or FITS frames")
+        raise InputError(f"{path} holds no cluster CSV; expected files such as 001178.csv in it")
     if len(set(units)) > 1:
         odd = units.index("ADU")
         raise InputError(f"{path} mixes masks (0/1) and energies (first: {names[odd]}); keep them in separate folders")
@@ -117,10 +120,15 @@ def _is_id(name: str) -> bool:
     return path.suffix == ".csv" and path.stem.partition("_")[0].isdigit() and not hidden
 
 
+def files(folder: Path) -> list[Path]:
+    """Cluster CSVs of a folder and of those below it, in order; hidden ones and names that are no id are skipped."""
+    return sorted(p for p in folder.rglob("*.csv") if _is_id(str(p.relative_to(folder))))
+
+
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the cluster files in order of their names."""
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*.csv") if _is_id(str(p.relative_to(path)))):
+        for file in files(path):
             yield file.name, file.read_bytes()
         return
     try:
@@ -171,9 +179,10 @@ def _parse(content: bytes, name: str) -> tuple[np.ndarray, str]:
             f"{name}, line {int(np.argwhere(~np.isfinite(grid))[0][0]) + 1}: not a finite number; replace it"
         )
     mask = bool(np.isin(grid, (0, 1)).all())
-    row, col = np.nonzero(grid > (0 if mask else grid.min()))
+    background = 0 if mask else BACKGROUND
+    row, col = np.nonzero(grid > background)
     if not row.size:
-        raise InputError(f"{name} has no pixel above its background; remove this empty cluster")
+        raise InputError(f"{name} has no pixel above its background ({background}); remove this empty cluster")
     return np.column_stack([row, col, grid[row, col]]).astype(np.float32), MASK_UNIT if mask else "ADU"
 
 
