@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from particle_zoo.errors import ParticleZooError
 from particle_zoo.evaluate import evaluate
 from particle_zoo.predict import predict
 from particle_zoo.train import train
+from particle_zoo.training.checkpoint import Checkpoint
 
 TINY = ["--limit", "24", "--batch-size", "8"]
 
@@ -192,8 +194,8 @@ def test_settings_from_file_and_flags(layout: Path, tmp_path: Path) -> None:
 
 
 def test_killed_and_resumed_equals_uninterrupted(layout: Path, tmp_path: Path) -> None:
-    """kill -9 after two epochs: same number of epochs, same validation losses, early-stopping state included."""
-    arguments = ["particle_zoo.train", "tiny_vae", *labelled(layout), "--epochs", 14, "--set", "patience=12", "--quiet"]
+    """kill -9 after two epochs: same number of epochs, same validation losses."""
+    arguments = ["particle_zoo.train", "tiny_vae", *labelled(layout), "--epochs", 14, "--quiet"]
     # A first run prepares the data, so that the kill comes during the training.
     finish(*arguments, "--output", "whole", cwd=tmp_path)
     process = shell(*arguments, "--output", "cut", cwd=tmp_path)
@@ -211,6 +213,33 @@ def test_killed_and_resumed_equals_uninterrupted(layout: Path, tmp_path: Path) -
     np.testing.assert_allclose(cut["val_loss"], whole["val_loss"], rtol=1e-5)
     metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "cut")]
     assert metrics[1]["validation_loss"] == pytest.approx(metrics[0]["validation_loss"], rel=1e-5)
+
+
+def test_killed_between_two_bad_epochs_stops_where_the_whole_run_stops(
+    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Early stopping had counted one of its two bad epochs; the learning rate was on its way down a cosine."""
+    save = Checkpoint.save
+
+    def save_and_copy(self: Checkpoint) -> None:
+        """Keep the folder as a kill after this epoch would leave it."""
+        save(self)
+        shutil.copytree(self.path.parent, tmp_path / f"after-{self.epochs_done}")
+
+    arguments = ["tiny_cnn", *labelled(layout), "--epochs", 30, "--quiet"]
+    arguments += ["--set", "patience=2", "--set", "learning_rate=0.01", "--set", "batch_size=8"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", save_and_copy)
+        invoke(train, *arguments, "--output", tmp_path / "whole")
+    whole = pd.read_csv(tmp_path / "whole" / "history.csv")
+    assert 3 <= len(whole) < 30
+    assert whole["val_loss"].idxmin() == len(whole) - 3
+    cut = tmp_path / f"after-{len(whole) - 1}"
+    assert len(pd.read_csv(cut / "history.csv")) == len(whole) - 1
+    invoke(train, *arguments, "--output", cut, "--resume")
+    resumed = pd.read_csv(cut / "history.csv")
+    assert resumed["epoch"].tolist() == whole["epoch"].tolist()
+    np.testing.assert_allclose(resumed[["loss", "val_loss"]], whole[["loss", "val_loss"]], rtol=1e-5)
 
 
 def test_a_run_without_checkpoint_resumes_and_one_with_a_damaged_checkpoint_does_not(
