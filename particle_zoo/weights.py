@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json, replacing, sentence, write_json
+from particle_zoo.clusters import UNITS
 from particle_zoo.errors import InputError, ParticleZooError, WeightsNotFoundError
 
 if TYPE_CHECKING:
@@ -183,6 +184,8 @@ def _preprocessor(path: Path, fresh: CCDPreprocessor, values: dict[str, Any]) ->
             )
         elif isinstance(default, float):
             sound, what = _finite(value), "a number"
+        elif key == "unit":
+            sound, what = value in ("", *UNITS), f"one of {', '.join(UNITS)}"
         else:
             sound, what = type(value) is type(default) and value == default, f"{json.dumps(default)}, as in config"
         if not sound:
