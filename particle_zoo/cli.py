@@ -30,7 +30,8 @@ def run(command: click.Command, *, stopped: str = "stopped") -> NoReturn:
     """
     # TensorFlow announces its CPU features and missing GPUs; a user's one sentence would drown in it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         code = command.main(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):

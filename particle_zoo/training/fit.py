@@ -14,6 +14,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, training_batches
+from particle_zoo.training.interruption import Interruption
 
 
 def compile_model(model: Any, steps_per_epoch: int) -> None:
@@ -78,7 +79,8 @@ def fit(
         watched = EpochBatches(Examples(validation, model.preprocess, classes=classes, batch_size=max(batch_size, 32)))
     monitor = "loss" if watched is None else "val_loss"
 
-    all_callbacks: list[keras.callbacks.Callback] = [keras.callbacks.TerminateOnNaN(), *callbacks]
+    interruption = Interruption()
+    all_callbacks: list[keras.callbacks.Callback] = [interruption, keras.callbacks.TerminateOnNaN(), *callbacks]
     stopper = None
     if config.patience:
         stopper = keras.callbacks.EarlyStopping(monitor, patience=config.patience)
@@ -93,16 +95,19 @@ def fit(
 
     logs: dict[str, list[float]] = {}
     if first < epochs and not (checkpoint and checkpoint.finished):
-        result = model.fit(
-            training_batches(examples, first, epochs),
-            steps_per_epoch=len(examples),
-            initial_epoch=first,
-            epochs=epochs,
-            validation_data=watched,
-            callbacks=all_callbacks,
-            shuffle=False,
-            verbose=verbose,
-        )
+        try:
+            result = model.fit(
+                training_batches(examples, first, epochs),
+                steps_per_epoch=len(examples),
+                initial_epoch=first,
+                epochs=epochs,
+                validation_data=watched,
+                callbacks=all_callbacks,
+                shuffle=False,
+                verbose=verbose,
+            )
+        finally:
+            interruption.restore()
         logs = result.history
         if not np.isfinite(logs["loss"][-1]):
             raise InputError(
