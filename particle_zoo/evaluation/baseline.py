@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,13 @@ def restore(path: Path) -> pd.DataFrame:
     return table
 
 
+def forest(seed: int) -> Any:
+    """The untrained random forest of every comparison."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=-1)
+
+
 def predict(
     features: pd.DataFrame, labels: Sequence[str] | np.ndarray, test: Clusters, classes: Sequence[str], seed: int = 0
 ) -> dict[str, np.ndarray]:
@@ -71,16 +79,13 @@ def predict(
         classes: class names in target order.
         seed: seed of the forest.
     """
-    from sklearn.ensemble import RandomForestClassifier
-
     lookup = {name: i for i, name in enumerate(classes)}
     target = np.array([lookup[label] for label in labels])
     # Energy columns of masks are NaN throughout: the forest takes NaN, but a column needs one value to be binned.
     usable = [name for name in features if features[name].notna().any()]
-    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=seed, n_jobs=-1)
-    forest.fit(features[usable].to_numpy(), target)
+    trained = forest(seed).fit(features[usable].to_numpy(), target)
     majority = np.bincount(target, minlength=len(classes)).argmax()
     return {
-        "random forest": forest.predict(test.features()[usable].to_numpy()),
+        "random forest": trained.predict(test.features()[usable].to_numpy()),
         "majority class": np.full(len(test), majority),
     }

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.evaluation import classifier, overlay
-from particle_zoo.evaluation.baseline import TREES
+from particle_zoo.evaluation import baseline, classifier, overlay
 from particle_zoo.pipelines.examples import class_index
 
 FOLDS = 5
@@ -37,18 +36,12 @@ def scores(simulated: Clusters, real: Clusters, classes: Sequence[str], seed: in
     targets, truth = class_index(ours, classes), class_index(theirs, classes)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     guesses = {
-        "forest, simulation": _forest(seed).fit(inputs, targets).predict(tests),
+        "forest, simulation": baseline.forest(seed).fit(inputs, targets).predict(tests),
         "size cut, simulation": cut(ours.sizes, targets, theirs.sizes),
         "size cut, real": cut(theirs.sizes, truth, theirs.sizes),
-        "forest, real": cross_val_predict(_forest(seed), tests, truth, cv=folds),
+        "forest, real": cross_val_predict(baseline.forest(seed), tests, truth, cv=folds),
     }
     return {name: classifier.scores(truth, guess, classes) for name, guess in guesses.items()}
-
-
-def _forest(seed: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(TREES, class_weight="balanced", random_state=seed)
 
 
 def cut(sizes: np.ndarray, targets: np.ndarray, applied_to: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ CHECKPOINT = "checkpoint.npz"
 """Name of the state file in a run folder."""
 
 
-def read_state(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Counters and variables of a checkpoint.
+def read_state(path: Path, *, variables: bool = True) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Counters and, unless they are not wanted, variables of a checkpoint.
 
     Raises:
         InputError: the file is damaged.
@@ -28,7 +28,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
         # NumPy leaves a file open that it cannot understand; this one closes with the block.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             state = json.loads(str(file["state"]))
-            return state, [file[f"v{i}"] for i in range(state["variables"])]
+            return state, [file[f"v{i}"] for i in range(state["variables"] if variables else 0)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is damaged ({error}); start again with --force") from error
 

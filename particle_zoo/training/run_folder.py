@@ -123,7 +123,7 @@ def trim_history(folder: Path) -> None:
     if not state.exists():
         history.unlink()
         return
-    done = read_state(state)[0]["epochs"]
+    done = read_state(state, variables=False)[0]["epochs"]
     table = pd.read_csv(history)
     if len(table) > done:
         with replacing(history) as temporary:
