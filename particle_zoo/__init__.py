@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Clusters": "clusters",
+    "Frames": "detectors.frames",
     "Hits": "detectors.hits",
     "InputError": "errors",
     "ModelCard": "registry",
@@ -28,6 +29,7 @@ _PUBLIC = {
 
 __all__ = [
     "Clusters",
+    "Frames",
     "Hits",
     "InputError",
     "ModelCard",
@@ -45,6 +47,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from particle_zoo.clusters import Clusters
+    from particle_zoo.detectors.frames import Frames
     from particle_zoo.detectors.hits import Hits
     from particle_zoo.detectors.readers import read
     from particle_zoo.errors import InputError, ParticleZooError, UnknownModelError, WeightsNotFoundError

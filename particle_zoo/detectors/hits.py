@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,12 @@ class Hits:
         chip: (n,) number of the chip; 0 everywhere by default.
         unit: unit of `energy`, ToT or keV.
         gaps: how often the readout reported lost data.
+        run: (n,) number of the measurement, each with a clock of its own; 0 everywhere by default.
+        counts: what else the stream holds and how often, e.g. tdc, heartbeat, unknown.
 
     Raises:
-        InputError: columns of different length, a time that is no int64, a pixel or chip that is no whole number, or an
-            unknown unit.
+        InputError: columns of different length, a time that is no int64, a pixel, chip or run that is no whole number,
+            or an unknown unit.
     """
 
     row: np.ndarray
@@ -45,6 +48,8 @@ class Hits:
     chip: np.ndarray | None = None
     unit: str = "ToT"
     gaps: int = 0
+    run: np.ndarray | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         toa = np.asarray(self.toa)
@@ -56,12 +61,14 @@ class Hits:
             raise InputError(f"energy unit must be one of {', '.join(UNITS)}; received {self.unit!r}")
         energy = np.asarray(self.energy)
         chip = np.zeros(len(toa), np.int16) if self.chip is None else self.chip
+        run = np.zeros(len(toa), np.int16) if self.run is None else self.run
         columns = {
             "row": _whole("row", self.row, np.int32),
             "col": _whole("col", self.col, np.int32),
             "energy": np.array(energy, np.float64 if energy.dtype == np.float64 else np.float32),
             "toa": np.array(toa, np.int64),
             "chip": _whole("chip", chip, np.int16),
+            "run": _whole("run", run, np.int16),
         }
         if len({column.shape for column in columns.values()}) != 1 or columns["toa"].ndim != 1:
             shapes = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
@@ -128,7 +135,7 @@ class Hits:
 
     @classmethod
     def concat(cls, parts: Iterable[Hits]) -> Hits:
-        """Join streams in order; their gaps add up.
+        """Join streams in order; their gaps and counts add up.
 
         Raises:
             InputError: no parts, or parts with different units.
@@ -141,22 +148,30 @@ class Hits:
             raise InputError(f"cannot join hits in {units}; calibrate one of them first")
         joined = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("row", "col", "energy", "toa", "chip")
+            for name in ("row", "col", "energy", "toa", "chip", "run")
         }
-        return cls(**joined, unit=parts[0].unit, gaps=sum(part.gaps for part in parts))
+        counts: Counter[str] = Counter()
+        for part in parts:
+            counts.update(part.counts)
+        return cls(**joined, unit=parts[0].unit, gaps=sum(part.gaps for part in parts), counts=dict(counts))
 
     def __len__(self) -> int:
         return len(self.toa)
 
     def __getitem__(self, key: Selection) -> Hits:
-        """Select by slice, integer array or boolean mask; always `Hits`, with the gaps of the whole."""
+        """Select by slice, integer array or boolean mask; always `Hits`, with the gaps and counts of the whole."""
         index = key if isinstance(key, slice) else np.asarray(key)
-        chip = self.chip[index] if self.chip is not None else None
-        return Hits(self.row[index], self.col[index], self.energy[index], self.toa[index], chip, self.unit, self.gaps)
+        assert self.chip is not None
+        assert self.run is not None
+        return Hits(
+            self.row[index], self.col[index], self.energy[index], self.toa[index], self.chip[index], self.unit,
+            self.gaps, self.run[index], self.counts,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         span = f"{(self.toa.max() - self.toa.min()) * STEP_NS * 1e-9:.3g} s" if len(self) else "empty"
-        return f"Hits({len(self)} hits, {span}, {self.unit}, {self.gaps} gaps)"
+        others = "".join(f", {count} {name}" for name, count in self.counts.items() if count)
+        return f"Hits({len(self)} hits, {span}, {self.unit}, {self.gaps} gaps{others})"
 
     @property
     def time_ns(self) -> np.ndarray:
@@ -165,18 +180,22 @@ class Hits:
 
     @property
     def is_sorted(self) -> bool:
-        """Whether no hit is earlier than the one before it."""
-        return bool((np.diff(self.toa) >= 0).all())
+        """Whether no hit is earlier than the one before it; runs follow each other."""
+        assert self.run is not None
+        later, same = np.diff(self.run), np.diff(self.toa) >= 0
+        return bool(((later > 0) | ((later == 0) & same)).all())
 
     def sorted(self) -> Hits:
-        """The hits in time order; hits of equal time keep their order."""
-        return self if self.is_sorted else self[np.argsort(self.toa, kind="stable")]
+        """The hits in time order, run by run; hits of equal time keep their order."""
+        return self if self.is_sorted else self[np.lexsort((self.toa, self.run))]
 
 
 def _whole(name: str, values: npt.ArrayLike, dtype: type[np.signedinteger[Any]]) -> np.ndarray:
     """A copy as integers that holds the same numbers."""
     array = np.asarray(values)
     limits = np.iinfo(dtype)
+    if array.dtype.kind in "iu" and (not array.size or (array.min() >= limits.min and array.max() <= limits.max)):
+        return array.astype(dtype)
     odd = ~((array >= limits.min) & (array <= limits.max) & (array == np.floor(array)))
     if odd.any():
         i = int(odd.argmax())

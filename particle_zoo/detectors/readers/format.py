@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.errors import InputError
 
@@ -31,7 +32,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     recognise: Callable[[bytes], bool]
-    parts: Callable[..., Iterator[Clusters | Hits]]
+    parts: Callable[..., Iterator[Clusters | Frames | Hits]]
     options: tuple[str, ...] = ()
 
     def named(self, path: Path) -> bool:
