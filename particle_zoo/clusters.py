@@ -28,7 +28,8 @@ class Clusters:
     never occurs; an empty *set* of clusters does.
 
     Args:
-        hits: (n_hits, k) float array, one row a pixel, in cluster order. float64 where a time is among the columns.
+        hits: (n_hits, k) float array, one row a pixel, in cluster order. float64 where a time is among the columns. It is
+            copied, unless nobody can write to it.
         columns: names of the k columns: `row`, `col`, `energy` and, for timing detectors, `toa` (ns).
         offsets: (n + 1,) int64; the hits of cluster i are `hits[offsets[i]:offsets[i + 1]]`.
         table: one row a cluster. `id` (unique string) and `label` (class name, "" where unknown) are always there;
@@ -50,7 +51,9 @@ class Clusters:
         if columns[:3] != ("row", "col", "energy") or columns[3:] not in ((), ("toa",)):
             raise InputError(f"hit columns must be row, col, energy[, toa]; received {', '.join(columns)}")
         dtype = np.float64 if "toa" in columns or np.asarray(self.hits).dtype == np.float64 else np.float32
-        hits = np.array(self.hits, dtype=dtype).reshape(-1, len(columns))
+        hits = self.hits
+        if not _handed_over(hits, dtype, len(columns)):
+            hits = np.array(hits, dtype=dtype).reshape(-1, len(columns))
         offsets = np.array(self.offsets, dtype=np.int64)
         if offsets.ndim != 1 or offsets.size == 0 or offsets[0] != 0 or offsets[-1] != len(hits):
             raise InputError(
@@ -216,3 +219,15 @@ class Clusters:
         from particle_zoo.pipelines.rasterise import rasterise
 
         return rasterise(self, size, values or ("mask" if self.unit == MASK_UNIT else "energy"))
+
+
+def _handed_over(hits: npt.ArrayLike, dtype: npt.DTypeLike, columns: int) -> bool:
+    """Whether an array is read-only, owns its memory and is what would be stored."""
+    return (
+        isinstance(hits, np.ndarray)
+        and not hits.flags.writeable
+        and hits.base is None
+        and hits.dtype == dtype
+        and hits.ndim == 2
+        and hits.shape[1] == columns
+    )

@@ -4,6 +4,7 @@ import os
 import warnings
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -17,6 +18,10 @@ with warnings.catch_warnings():
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.simulation import ccd
+
+# The first call of a compiled function compiles it, which no deadline allows for.
+hypothesis.settings.register_profile("compiled", deadline=None)
+hypothesis.settings.load_profile("compiled")
 
 
 @pytest.fixture

@@ -68,11 +68,11 @@ class Frames:
         if (np.diff(offsets) < 0).any():
             raise InputError(f"offsets must not fall; received {offsets[:5]}...")
         for name, side in zip(("row", "col"), self.shape, strict=True):
-            outside = (columns[name] < 0) | (columns[name] >= side)
-            if outside.any():
-                i = int(outside.argmax())
+            column = columns[name]
+            if len(column) and not (0 <= column.min() and column.max() < side):
+                i = int(((column < 0) | (column >= side)).argmax())
                 raise InputError(
-                    f"frames of {self.shape[0]} x {self.shape[1]} px have no {name} {columns[name][i]} (pixel {i})"
+                    f"frames of {self.shape[0]} x {self.shape[1]} px have no {name} {column[i]} (pixel {i})"
                 )
         table = pd.DataFrame(index=range(len(offsets) - 1)) if self.table is None else self.table.reset_index(drop=True)
         if len(table) != len(offsets) - 1:
@@ -99,9 +99,11 @@ class Frames:
             raise InputError(f"frames have rows and columns; received an array of shape {np.asarray(images).shape}")
         if stack.dtype.kind == "f" and np.isnan(stack).any():
             raise InputError("frames must not hold NaN; replace bad pixels by 0 first")
-        frame, row, col = np.nonzero(stack > threshold)
-        offsets = np.searchsorted(frame, np.arange(len(stack) + 1))
-        return cls(row, col, stack[frame, row, col], offsets, (stack.shape[1], stack.shape[2]), table, unit)
+        from particle_zoo.detectors.clustering.union_find import above
+
+        stack = np.ascontiguousarray(stack, stack.dtype.newbyteorder("="))
+        row, col, value, offsets = above(stack, np.nextafter(np.float64(threshold), np.inf))
+        return cls(row, col, value, offsets, (stack.shape[1], stack.shape[2]), table, unit)
 
     @classmethod
     def concat(cls, parts: Iterable[Frames]) -> Frames:

@@ -187,7 +187,11 @@ class Hits:
 
     def sorted(self) -> Hits:
         """The hits in time order, run by run; hits of equal time keep their order."""
-        return self if self.is_sorted else self[np.lexsort((self.toa, self.run))]
+        if self.is_sorted:
+            return self
+        assert self.run is not None
+        one = (self.run == self.run[0]).all()
+        return self[np.argsort(self.toa, kind="stable") if one else np.lexsort((self.toa, self.run))]
 
 
 def _whole(name: str, values: npt.ArrayLike, dtype: type[np.signedinteger[Any]]) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.detectors.clustering.union_find import above, by_component, components
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import bounding_boxes
 
@@ -19,7 +20,7 @@ SEED_EDGE = (40, 0, 5, 0)
 """Rows and columns the seed cuts off its frames (top, bottom, left, right): `data[40:4124, 5:2040]`."""
 
 
-def cluster(
+def cluster_image(
     frame: np.ndarray,
     *,
     threshold: float = 4000.0,
@@ -48,8 +49,6 @@ def cluster(
     Raises:
         InputError: not two-dimensional, NaN, or an edge that leaves nothing.
     """
-    from scipy import ndimage
-
     frame = np.asarray(frame)
     if frame.ndim != 2 or not frame.size:
         raise InputError(f"{source}: a frame has rows and columns; received shape {frame.shape}")
@@ -63,21 +62,12 @@ def cluster(
     if min(top, bottom, left, right) < 0 or not inside.size:
         raise InputError(f"{source}: an edge of {edge} px leaves nothing of a frame of shape {frame.shape}")
 
-    labels, _ = ndimage.label(inside >= threshold, structure=np.ones((3, 3)) if connectivity == 8 else None)
-    flat = labels.ravel()
-    position = np.flatnonzero(flat)
-    label = flat[position]
-    sizes = np.bincount(label, minlength=1)
-    keep = sizes >= min_size
-    keep[0] = False
-    position, label = position[keep[label]], label[keep[label]]
-    # Stable: pixels of a cluster stay in row order, clusters in the order of their first pixel.
-    order = np.argsort(label, kind="stable")
-    position = position[order]
-    row, col = np.divmod(position, inside.shape[1])
-    energy = inside.ravel()[position] if inside.flags.c_contiguous else inside[row, col]
-    offsets = np.concatenate([[0], np.cumsum(sizes[keep], dtype=np.int64)])
-    hits = np.column_stack([row + top, col + left, energy]).astype(np.float32)
+    inside = np.ascontiguousarray(inside, inside.dtype.newbyteorder("="))
+    row, col, value, bounds = above(inside[None], threshold)
+    nothing = np.empty(0, np.int64)
+    component, count = components(row, col, nothing, bounds, 0, *inside.shape, connectivity == 8)
+    order, offsets = by_component(component, count, min_size)
+    hits = np.column_stack([row[order] + top, col[order] + left, value[order]]).astype(np.float32)
     return _with_metadata(hits, offsets, threshold, source, unit)
 
 
