@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
-from particle_zoo.cli import output_options, run, table, write_json
-
-SHAPE = (4084, 2035)
-"""The seed's frames (003), rows and columns."""
+from particle_zoo.cli import output_options, run, write_json
 
 
 @click.group()
@@ -22,42 +15,35 @@ def benchmark() -> None:
 
 
 @benchmark.command(context_settings={"show_default": True})
-@click.option("--clusters", "n", type=click.IntRange(1, 50_000), default=12_000, help="Clusters in the frame.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the frame.")
+@click.option("--hits", type=click.IntRange(1000), default=2_900_000, help="Hits of the Timepix3 stream.")
+@click.option("--input", "file", type=click.Path(path_type=Path), help="Your .t3pa instead of a generated stream.")
+@click.option("--clusters", type=click.IntRange(1, 50_000), default=12_000, help="Clusters in the CCD frame.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of streams and frames.")
 @click.option("--repeats", type=click.IntRange(1), default=3, help="Runs of each method; the fastest counts.")
+@click.option(
+    "--against", multiple=True, metavar="'CMD {input}'", help="Another program to time on the same .t3pa; repeatable."
+)
 @output_options
-def clustering(n: int, seed: int, repeats: int, json_path: Path | None, quiet: bool) -> None:
-    """A CCD frame of 4084 x 2035 px to clusters, metadata and 64x64 images, beside a breadth-first search in Python."""
-    from particle_zoo.detectors.clustering import breadth_first, cluster
+def clustering(
+    hits: int,
+    file: Path | None,
+    clusters: int,
+    seed: int,
+    repeats: int,
+    against: tuple[str, ...],
+    json_path: Path | None,
+    quiet: bool,
+) -> None:
+    """Timepix3 hits, Timepix frames and a CCD frame to clusters, beside what one would use instead, on one core.
 
-    image = frame(n, seed)
-    found = cluster(image)
-    ours = _fastest(lambda: cluster(image), repeats)
-    crops = _fastest(lambda: found.images(64), repeats)
-    scan = _fastest(lambda: breadth_first(image, 4000.0, 5), 1)
-    reference = breadth_first(image, 4000.0, 5)
-    same = [sorted(pixels) for pixels in reference] == [
-        sorted(map(tuple, h[:, :2].astype(int).tolist())) for h in found
-    ]
-    result = {
-        "clusters": len(found),
-        "clustering_s": ours,
-        "images_s": crops,
-        "total_s": ours + crops,
-        "breadth_first_s": scan,
-        "ratio": scan / ours,
-        "equal": same,
-    }
-    table(
-        f"{len(found):,} clusters of a {SHAPE[0]} x {SHAPE[1]} px frame, one core",
-        ("method", "seconds", "frames a second"),
-        [
-            ("cluster(): labels, hits and metadata", ours, 1 / ours),
-            ("  and images(64)", ours + crops, 1 / (ours + crops)),
-            ("breadth-first search in Python, labels only", scan, 1 / scan),
-        ],
+    The hit stream is timed in memory and from .t3pa text, beside scikit-learn's DBSCAN and any program given with
+    --against; frames beside scipy.ndimage; the CCD frame beside a breadth-first search in Python.
+    """
+    from particle_zoo.evaluation import clustering_speed
+
+    result = clustering_speed.measure(
+        hits=hits, ccd_clusters=clusters, seed=seed, repeats=repeats, against=against, file=file
     )
-    click.echo(f"{result['ratio']:.0f} times as fast, " + ("the same clusters" if same else "DIFFERENT clusters"))
     if json_path:
         write_json(json_path, result)
 
@@ -104,34 +90,6 @@ def simulation(n: int, seed: int, json_path: Path | None, quiet: bool) -> None:
     result = simulation_speed.measure(n, seed)
     if json_path:
         write_json(json_path, result)
-
-
-def frame(n: int, seed: int) -> np.ndarray:
-    """A noisy float32 frame with n clusters: simulated ones, each used many times, scattered on a grid."""
-    from particle_zoo.simulation.ccd import CCD, generate
-
-    rng = np.random.default_rng(seed)
-    image = rng.normal(CCD.pedestal_adu, 2 * CCD.noise_kev * CCD.gain_adu_per_kev, SHAPE).astype(np.float32)
-    # One cell a cluster, so that none touch; the longest tracks of the simulation do not fit into a cell.
-    cell = int(np.sqrt(SHAPE[0] * SHAPE[1] / n))
-    while (SHAPE[0] // cell) * (SHAPE[1] // cell) < n:
-        cell -= 1
-    stock = [h[:, :3] - [h[:, 0].min(), h[:, 1].min(), 0] for h in generate(400, seed)]
-    stock = [h for h in stock if h[:, :2].max() < cell - 1]
-    across = SHAPE[1] // cell
-    for i, choice in enumerate(rng.integers(len(stock), size=n)):
-        hits = stock[choice]
-        image[hits[:, 0].astype(int) + cell * (i // across), hits[:, 1].astype(int) + cell * (i % across)] = hits[:, 2]
-    return image
-
-
-def _fastest(function: Callable[[], Any], repeats: int) -> float:
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 def main() -> None:

@@ -88,6 +88,65 @@ def output_options(command: Command) -> Command:
     return command
 
 
+def clustering_options(command: Command) -> Command:
+    """Options that say how files are read and clusters found; `chain_options` makes them settings."""
+    for option in reversed(
+        (
+            click.option(
+                "--threshold",
+                type=float,
+                help="Pixels of a frame at or above this belong to clusters, in its unit.  [default: CCD 4000 ADU, others 0]",
+            ),
+            click.option(
+                "--min-size",
+                type=click.IntRange(1),
+                help="Smallest cluster, in pixels.  [default: CCD frames 5, others 1]",
+            ),
+            click.option("--connectivity", type=click.Choice(["4", "8"]), default="8", help="Neighbours of a pixel."),
+            click.option(
+                "--window-ns", type=float, default=200.0, help="Largest time between neighbouring hits of a cluster."
+            ),
+            click.option(
+                "--edge",
+                type=click.IntRange(0),
+                nargs=4,
+                metavar="TOP BOTTOM LEFT RIGHT",
+                help="Pixels to ignore along the borders of a CCD frame (overscan); the seed's frames need 40 0 5 0.",
+            ),
+            click.option(
+                "--calibration",
+                type=click.Path(path_type=Path),
+                help="Folder with a.txt, b.txt, c.txt, t.txt of the chip, from ToT to keV; 'typical' for typical values.",
+            ),
+            click.option(
+                "--set",
+                "reading",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Option of the file's format, e.g. unit=ToT.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def chain_options(settings: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `particle_zoo.detectors.chain.iter_clusters` from the values of `clustering_options`.
+
+    Raises:
+        InputError: a calibration that cannot be read, or a `--set` without "=".
+    """
+    options = {name: value for name, value in settings.items() if name not in ("reading", "calibration")}
+    options["connectivity"] = int(options["connectivity"])
+    calibration = settings["calibration"]
+    if calibration is not None:
+        from particle_zoo.detectors.calibration import Calibration, Surrogate
+
+        options["calibration"] = Surrogate() if str(calibration) == "typical" else Calibration.read(calibration)
+    return options | parse_settings(settings["reading"])
+
+
 precision_option = click.option(
     "--precision",
     type=click.Choice(PRECISIONS),

@@ -1,14 +1,18 @@
-"""`python -m particle_zoo.predict NAME_OR_RUN FILE...`: classes or latent vectors for a user's own files."""
+"""`python -m particle_zoo.predict NAME_OR_RUN FILE...`: classes or latent vectors for a user's own files.
+
+With `--features FILE...` and no model: the features and morphological classes of the clusters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from particle_zoo.cli import load_keras, output_options, replacing, run, write_json
+from particle_zoo.cli import chain_options, clustering_options, load_keras, output_options, replacing, run, write_json
 from particle_zoo.errors import InputError
 
 CHUNK = 4096
@@ -16,56 +20,66 @@ CHUNK = 4096
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("model", metavar="NAME_OR_RUN")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("names", metavar="[NAME_OR_RUN] FILE...", nargs=-1, required=True)
+@click.option(
+    "--features",
+    "features_only",
+    is_flag=True,
+    help="No model, only FILE...: shape and energy features and the morphological class of every cluster.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=Path("predictions.csv"),
     help="Table to write: .csv or .parquet.",
 )
-@click.option(
-    "--threshold", type=float, default=4000.0, help="Pixels of a frame at or above this many ADU belong to clusters."
-)
-@click.option("--min-size", type=click.IntRange(1), default=5, help="Smallest cluster of a frame, in pixels.")
-@click.option(
-    "--edge",
-    type=click.IntRange(0),
-    nargs=4,
-    default=(0, 0, 0, 0),
-    metavar="TOP BOTTOM LEFT RIGHT",
-    help="Pixels to ignore along the borders of a frame (overscan); the seed's frames need 40 0 5 0.",
-)
+@clustering_options
 @click.option("--force", is_flag=True, help="Replace an existing table.")
 @output_options
 def predict(
-    model: str, files: tuple[Path, ...], output: Path, force: bool, json_path: Path | None, quiet: bool, **settings: Any
+    names: tuple[str, ...],
+    features_only: bool,
+    output: Path,
+    force: bool,
+    json_path: Path | None,
+    quiet: bool,
+    **settings: Any,
 ) -> None:
-    """Predict on the files `particle_zoo.read` understands and that hold clusters or frames; one row a cluster.
+    """Predict on the files `particle_zoo.read` understands; one row a cluster.
 
-    Frames are read, clustered and predicted one at a time; --threshold and --min-size are for FITS frames only.
+    Hit streams and frames are clustered. Files are read, clustered and predicted a part at a time.
     """
     if output.suffix not in (".csv", ".parquet"):
         raise InputError(f"--output must end in .csv or .parquet; received {output}")
     if output.exists() and not force:
         raise InputError(f"{output} exists; replace it with --force or choose another --output")
-    load_keras()
-    from particle_zoo.weights import load_run, locate
+    files = names if features_only else names[1:]
+    rows_of: Callable[[Any], Any] = table_of_features
+    column = "class"
+    if not features_only:
+        model = names[0]
+        if not files:
+            raise InputError(
+                f"predict takes a model and files; received only {model}; for features alone add --features"
+            )
+        load_keras()
+        from particle_zoo.weights import load_run, locate
 
-    zoo_model, config = load_run(locate(model))
+        rows_of, column = functools.partial(predictions, *load_run(locate(model))), "predicted"
+    options = chain_options(settings)
     counts: dict[str, int] = {}
     total = 0
     with replacing(output) as temporary:
         with _writer(temporary) as write:
-            for part in _progress(_chunks(files, settings), quiet):
-                rows = predictions(zoo_model, config, part)
+            for part in _progress(_chunks(files, options), quiet):
+                rows = rows_of(part)
                 write(rows)
                 total += len(rows)
-                for name, count in rows.get("predicted", rows["id"].iloc[:0]).value_counts().items():
+                for name, count in rows.get(column, rows["id"].iloc[:0]).value_counts().items():
                     counts[str(name)] = counts.get(str(name), 0) + int(count)
         if not total:
             raise InputError(f"no cluster found in {', '.join(map(str, files))}; lower --threshold or --min-size")
-    summary = {"clusters": total, "predicted": counts, "output": str(output)}
+    summary = {"clusters": total, column: counts, "output": str(output)}
     if json_path:
         write_json(json_path, summary)
     click.echo(
@@ -74,6 +88,21 @@ def predict(
         else f"{total:,} clusters"
     )
     click.echo(f"table: {output}")
+
+
+def table_of_features(clusters: Any) -> Any:
+    """A DataFrame with one row a cluster: what its table says, position, unit, all features, morphological class."""
+    import pandas as pd
+
+    from particle_zoo.detectors.holy import classify
+    from particle_zoo.detectors.morphology import ALL_FEATURES, features
+    from particle_zoo.pipelines.rasterise import bounding_boxes
+
+    row0, col0, _, _ = bounding_boxes(clusters)
+    place = pd.DataFrame({"row0": row0, "col0": col0, "unit": clusters.unit, "class": classify(clusters)})
+    shape = features(clusters, ALL_FEATURES)
+    own = clusters.table.drop(columns=[name for name in clusters.table if name in place or name in shape])
+    return pd.concat([own, place, shape], axis=1)
 
 
 def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
@@ -101,11 +130,11 @@ def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
     return pd.concat([rows, pd.DataFrame(vectors, columns=[f"z{i}" for i in range(vectors.shape[1])])], axis=1)
 
 
-def _chunks(files: tuple[Path, ...], settings: dict[str, Any]) -> Iterator[Any]:
-    from particle_zoo.detectors.readers import iter_clusters
+def _chunks(files: Sequence[str], options: dict[str, Any]) -> Iterator[Any]:
+    from particle_zoo.detectors.chain import iter_clusters
 
     for file in files:
-        for clusters in iter_clusters(file, ignore_unknown=True, **settings):
+        for clusters in iter_clusters(file, ignore_unknown=True, **options):
             for start in range(0, len(clusters), CHUNK):
                 yield clusters[start : start + CHUNK]
 

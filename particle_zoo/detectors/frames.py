@@ -49,7 +49,7 @@ class Frames:
         if self.unit not in UNITS:
             raise InputError(f"energy unit must be one of {', '.join(UNITS)}; received {self.unit!r}")
         energy = np.asarray(self.energy)
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "row": np.array(self.row, np.int32),
             "col": np.array(self.col, np.int32),
             "energy": np.array(energy, np.float64 if energy.dtype == np.float64 else np.float32),
@@ -69,7 +69,7 @@ class Frames:
             raise InputError(f"offsets must not fall; received {offsets[:5]}...")
         for name, side in zip(("row", "col"), self.shape, strict=True):
             column = columns[name]
-            if len(column) and not (0 <= column.min() and column.max() < side):
+            if len(column) and not (column.min() >= 0 and column.max() < side):
                 i = int(((column < 0) | (column >= side)).argmax())
                 raise InputError(
                     f"frames of {self.shape[0]} x {self.shape[1]} px have no {name} {column[i]} (pixel {i})"
@@ -121,8 +121,13 @@ class Frames:
                 raise InputError(f"cannot join {first!r} and {part!r}; they differ in shape, unit or times")
         sizes = np.concatenate([np.diff(part.offsets) for part in parts])
         times = [part.toa for part in parts if part.toa is not None]
+        row, col, energy = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "col", "energy")
+        )
         return cls(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "col", "energy")),
+            row,
+            col,
+            energy,
             np.concatenate([[0], np.cumsum(sizes)]),
             first.shape,
             pd.concat([part.table for part in parts], ignore_index=True),
@@ -135,7 +140,7 @@ class Frames:
 
     def __getitem__(self, key: Selection) -> Frames:
         """Select frames by index, slice, integer array or boolean mask; always `Frames`."""
-        index = np.atleast_1d(np.arange(len(self))[key])
+        index = np.atleast_1d(np.arange(len(self))[key if isinstance(key, (int, slice)) else np.asarray(key)])
         sizes = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         take = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], sizes)

@@ -92,7 +92,9 @@ def test_a_stream_keeps_only_what_is_open() -> None:
     toa = np.arange(200_000, dtype=np.int64) * 1000
     hits = Hits(np.arange(200_000) * 7 % 256, np.arange(200_000) * 5 % 256, np.arange(200_000), toa)
     seen = []
-    for i, found in enumerate(cluster_stream((hits[k : k + 10_000] for k in range(0, 200_000, 10_000)), disorder_ns=1e5)):
+    for i, found in enumerate(
+        cluster_stream((hits[k : k + 10_000] for k in range(0, 200_000, 10_000)), disorder_ns=1e5)
+    ):
         seen.append(len(found.hits))
         assert sum(seen) >= min(10_000 * (i + 1), 200_000) - 100
     assert sum(seen) == 200_000

@@ -157,18 +157,21 @@ def test_a_folder_of_parquet(frame_file: Path, tmp_path: Path) -> None:
 
 def test_a_folder_of_kinds_that_cannot_be_joined_names_both(frame_file: Path, tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text(GRID)
-    with pytest.raises(InputError, match="mixes cluster CSV in mask and FITS in ADU, which cannot be joined"):
+    with pytest.raises(
+        InputError, match="mixes cluster CSV clusters in mask and FITS clusters in ADU, which cannot be joined"
+    ):
         read(tmp_path)
     (tmp_path / "1.csv").unlink()
     hits = "Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n0\t1\t2\t3\t4\t0\n"
     (tmp_path / "m.t3pa").write_text(hits)
-    with pytest.raises(InputError, match=r"mixes \.t3pa hits and FITS clusters"):
+    with pytest.raises(InputError, match=r"mixes FITS clusters in ADU and \.t3pa hits in ToT"):
         read(tmp_path)
     frame_file.unlink()
     assert len(read(tmp_path)) == 1
     (tmp_path / "n.t3pa").write_text(hits)
-    with pytest.raises(InputError, match=r"2 \.t3pa measurements, each with a clock of its own"):
-        read(tmp_path)
+    assert read(tmp_path).run.tolist() == [0, 1]
+    # The same pixel at the same time of two clocks.
+    assert [len(part) for part in iter_clusters(tmp_path)] == [2]
 
 
 def test_truncated_and_nan_fits(frame_file: Path, tmp_path: Path) -> None:
@@ -204,13 +207,6 @@ def test_unknown_content_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\x01\x02 something else")
     with pytest.raises(InputError, match=r"notes\.doc is of no format known here .*\.t3pa.*\.clog"):
         read(path)
-
-
-def test_hits_are_no_clusters(tmp_path: Path) -> None:
-    path = tmp_path / "a.t3pa"
-    path.write_text("Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n0\t1\t2\t3\t4\t0\n")
-    with pytest.raises(InputError, match="holds hits"):
-        list(iter_clusters(path))
 
 
 def broken(content: bytes, cut: int, flips: list[tuple[int, int]]) -> bytes:

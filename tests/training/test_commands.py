@@ -379,16 +379,6 @@ def test_process_exits_with_2_and_without_traceback(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_benchmark_finds_the_same_clusters_faster(tmp_path: Path) -> None:
-    from particle_zoo.benchmark import benchmark
-
-    invoke(benchmark, "clustering", "--clusters", 300, "--json", tmp_path / "b.json")
-    found = json.loads((tmp_path / "b.json").read_text())
-    assert found["equal"]
-    assert found["clusters"] == 300
-    assert found["ratio"] > 2
-
-
 @pytest.mark.slow
 def test_protocols_that_train(layout: Path, tmp_path: Path) -> None:
     common = [*labelled(layout), "--set", "epochs=8", "--set", "test_time_average=false"]
@@ -422,7 +412,7 @@ def test_protocols_that_train(layout: Path, tmp_path: Path) -> None:
 def test_a_hundred_frames_stay_under_two_gigabytes(trained: Path, tmp_path: Path) -> None:
     import psutil
 
-    from particle_zoo.benchmark import frame
+    from particle_zoo.evaluation.clustering_speed import ccd_frame as frame
 
     image = np.round(frame(600, 0)).astype(np.uint16)
     fits.PrimaryHDU(image).writeto(tmp_path / "000.fits")

@@ -115,9 +115,7 @@ def cluster_stream(
             yield _clusters(ordered.hits, take, closed, source, number)
             number += len(closed) - 1
     if pending is not None and len(pending):
-        last = cluster_hits(
-            pending, window_ns=window_ns, min_size=min_size, connectivity=connectivity, source=source
-        )
+        last = cluster_hits(pending, window_ns=window_ns, min_size=min_size, connectivity=connectivity, source=source)
         if len(last):
             yield last.with_table(id=numbered(source, np.arange(number, number + len(last))))
 
@@ -141,7 +139,7 @@ def _in_order(hits: Hits) -> _Sorted:
     assert hits.run is not None
     assert hits.chip is not None
     n = len(hits)
-    if not n or (hits.run[0] == hits.run).all() and (hits.chip[0] == hits.chip).all():
+    if not n or ((hits.run[0] == hits.run).all() and (hits.chip[0] == hits.chip).all()):
         return _Sorted(hits.sorted(), np.array([0, n]))
     group = (hits.run.astype(np.int32) << 16) + hits.chip
     order = np.lexsort((hits.toa, group))

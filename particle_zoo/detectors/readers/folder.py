@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from particle_zoo.clusters import Clusters
+from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers import ccd
 from particle_zoo.detectors.readers.format import Format, check_options, find, head
@@ -23,17 +26,24 @@ class _Source:
 
 
 def iter_folder(
-    path: Path, formats: tuple[Format, ...], options: dict[str, Any], *, ignore_unknown: bool = False
-) -> Iterator[Clusters | Hits]:
+    path: Path,
+    formats: tuple[Format, ...],
+    options: dict[str, Any],
+    *,
+    ignore_unknown: bool = False,
+    shared: tuple[str, ...] = (),
+) -> Iterator[Clusters | Frames | Hits]:
     """Yield the content of a folder: the labelled CCD layout where it is one, else its files in order of their names.
 
-    Hidden files, CSVs whose name is no id and YAML that no detector wrote are skipped.
+    Hidden files, CSVs whose name is no id, files that accompany others and text that no detector wrote are skipped.
+    Each hit stream is a run of its own.
 
     Args:
         path: the folder.
         formats: formats to recognise.
         options: of any of the formats in the folder; each gets its own.
         ignore_unknown: leave out options that none of them has.
+        shared: options to leave out where no format has them.
 
     Raises:
         InputError: nothing to read, or kinds that cannot be joined, both named.
@@ -49,26 +59,35 @@ def iter_folder(
     if not ignore_unknown:
         names = " and ".join(dict.fromkeys(source.format.name for source in sources)) or "labelled CCD"
         known = dict.fromkeys(option for source in sources for option in source.format.options)
-        check_options(names, options, tuple(known))
+        check_options(names, {n: v for n, v in options.items() if n not in shared}, tuple(known))
     if labelled:
         yield ccd.read_labelled(path)
         return
-    _check_streams(path, sources)
     first: tuple[str, Any] | None = None
+    runs = 0
     for source in sources:
         own = {name: value for name, value in options.items() if name in source.format.options}
+        # Each measurement starts its clock anew: joined, hits of one would coincide with those of another.
+        before, runs = runs, runs + 1
         for part in [ccd.read_folder(path)] if source.path == path else source.format.parts(source.path, **own):
-            kind = (f"{source.format.name} in {part.unit}", _layout(part))
+            kind = (f"{source.format.name} {type(part).__name__.lower()} in {part.unit}", _layout(part))
             first = first or kind
             if kind[1] != first[1]:
                 raise InputError(
                     f"{path} mixes {first[0]} and {kind[0]}, which cannot be joined; keep them in separate folders"
                 )
+            if isinstance(part, Hits) and part.run is not None and len(part):
+                runs = max(runs, before + int(part.run.max()) + 1)
+                part = replace(part, run=part.run + np.int16(before))
             yield part
 
 
-def _layout(part: Clusters | Hits) -> tuple[Any, ...]:
-    return (part.unit, part.columns) if isinstance(part, Clusters) else (part.unit,)
+def _layout(part: Clusters | Frames | Hits) -> tuple[Any, ...]:
+    if isinstance(part, Clusters):
+        return Clusters, part.unit, part.columns
+    if isinstance(part, Frames):
+        return Frames, part.unit, part.shape, part.toa is None
+    return Hits, part.unit
 
 
 def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
@@ -80,23 +99,8 @@ def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
         if file.name.startswith(".") or not file.is_file() or ccd.CSV_FORMAT.named(file):
             continue
         named = next((f for f in formats if f.named(file)), None)
-        # Anything may be YAML: only content tells a detector's.
-        if named is None or (".yml" in named.suffixes and not any(f.recognise(head(file)) for f in formats)):
+        # Anything may be text or YAML: only content tells a detector's.
+        if named is None or (named.generic(file) and not any(f.recognise(head(file)) for f in formats)):
             continue
         sources.append((file.name, _Source(file, find(file, formats))))
     return [source for _, source in sorted(sources, key=lambda pair: pair[0])]
-
-
-def _check_streams(path: Path, sources: list[_Source]) -> None:
-    """Refuse hit streams beside others: the formats that hold them are known before anything is read."""
-    streams = [source for source in sources if source.format.name == ".t3pa"]
-    others = [source for source in sources if source.format.name != ".t3pa"]
-    if streams and others:
-        raise InputError(
-            f"{path} mixes .t3pa hits and {others[0].format.name} clusters, which cannot be joined; keep them in separate folders"
-        )
-    # Each measurement starts its clock anew: joined, hits of one would coincide with those of another.
-    if len(streams) > 1:
-        raise InputError(
-            f"{path} holds {len(streams)} .t3pa measurements, each with a clock of its own; read them one at a time"
-        )

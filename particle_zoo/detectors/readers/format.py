@@ -16,6 +16,9 @@ from particle_zoo.errors import InputError
 HEAD = 4096
 """Bytes of content a format may look at."""
 
+GENERIC = (".txt", ".csv", ".yml", ".yaml", ".yml.gz", ".yaml.gz", ".ini", ".raw")
+"""Endings that say nothing about what wrote a file."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -38,6 +41,10 @@ class Format:
     def named(self, path: Path) -> bool:
         """Whether the name of the file has one of the endings."""
         return path.name.lower().endswith(self.suffixes)
+
+    def generic(self, path: Path) -> bool:
+        """Whether the name of the file has an ending of this format that others use too."""
+        return path.name.lower().endswith(tuple(set(self.suffixes) & set(GENERIC)))
 
 
 def head(path: Path) -> bytes:
