@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from particle_zoo import Clusters, InputError, read
-from particle_zoo.detectors.readers import iter_clusters
+from particle_zoo.detectors.chain import iter_clusters
 from particle_zoo.detectors.writers import write
 
 GRID = "0,0,0\n0,1,1\n0,0,1\n0,0,0\n"
@@ -171,7 +171,7 @@ def test_a_folder_of_kinds_that_cannot_be_joined_names_both(frame_file: Path, tm
     (tmp_path / "n.t3pa").write_text(hits)
     assert read(tmp_path).run.tolist() == [0, 1]
     # The same pixel at the same time of two clocks.
-    assert [len(part) for part in iter_clusters(tmp_path)] == [2]
+    assert sum(len(part) for part in iter_clusters(tmp_path)) == 2
 
 
 def test_truncated_and_nan_fits(frame_file: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ SMALL = ["clustering", "--hits", "20000", "--clusters", "300", "--repeats", "1"]
 
 def test_clusters_are_the_same_as_those_of_other_methods_and_found_faster(tmp_path: Path) -> None:
     # A program that reads the whole file, as clustering programs do.
-    other = f"{sys.executable} -c \"import sys; sys.exit(len(open(sys.argv[1]).readlines()) != 20001)\" {{input}}"
+    other = f'{sys.executable} -c "import sys; sys.exit(len(open(sys.argv[1]).readlines()) != 20001)" {{input}}'
     arguments = [*SMALL, "--against", other, "--json", str(tmp_path / "b.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
