@@ -17,6 +17,7 @@ def benchmark() -> None:
 @benchmark.command(context_settings={"show_default": True})
 @click.option("--hits", type=click.IntRange(1000), default=2_900_000, help="Hits of the Timepix3 stream.")
 @click.option("--input", "file", type=click.Path(path_type=Path), help="Your .t3pa instead of a generated stream.")
+@click.option("--frames", type=click.IntRange(10), default=400, help="Timepix frames at each occupancy.")
 @click.option("--clusters", type=click.IntRange(1, 50_000), default=12_000, help="Clusters in the CCD frame.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of streams and frames.")
 @click.option("--repeats", type=click.IntRange(1), default=3, help="Runs of each method; the fastest counts.")
@@ -27,6 +28,7 @@ def benchmark() -> None:
 def clustering(
     hits: int,
     file: Path | None,
+    frames: int,
     clusters: int,
     seed: int,
     repeats: int,
@@ -42,7 +44,7 @@ def clustering(
     from particle_zoo.evaluation import clustering_speed
 
     result = clustering_speed.measure(
-        hits=hits, ccd_clusters=clusters, seed=seed, repeats=repeats, against=against, file=file
+        hits=hits, frame_count=frames, ccd_clusters=clusters, seed=seed, repeats=repeats, against=against, file=file
     )
     if json_path:
         write_json(json_path, result)

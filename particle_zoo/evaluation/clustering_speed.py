@@ -30,12 +30,20 @@ DBSCAN_HITS = 100_000
 
 
 def measure(
-    *, hits: int, ccd_clusters: int, seed: int, repeats: int, against: tuple[str, ...], file: Path | None
+    *,
+    hits: int,
+    frame_count: int,
+    ccd_clusters: int,
+    seed: int,
+    repeats: int,
+    against: tuple[str, ...],
+    file: Path | None,
 ) -> dict[str, Any]:
     """Time all kinds of clustering and print a table each.
 
     Args:
         hits: length of the generated Timepix3 stream.
+        frame_count: Timepix frames at each occupancy.
         ccd_clusters: clusters in the CCD frame.
         seed: of everything random.
         repeats: runs of each method; the fastest counts.
@@ -53,7 +61,7 @@ def measure(
             raise InputError(f"--against takes a command with {{input}} in it; received {command!r}")
     with tempfile.TemporaryDirectory() as scratch:
         result = {"timepix3": timepix3(Path(scratch), hits, seed, repeats, against, file)}
-    result["frames"] = frames(seed, repeats)
+    result["frames"] = frames(frame_count, seed, repeats)
     result["ccd"] = ccd(ccd_clusters, seed, repeats)
     return result
 
@@ -102,13 +110,14 @@ def timepix3(
     }
 
 
-def frames(seed: int, repeats: int, count: int = 400) -> dict[str, Any]:
+def frames(count: int, seed: int, repeats: int) -> dict[str, Any]:
     """Frames of a Timepix at several occupancies: sparse, from images, and by scipy, image by image."""
     from scipy import ndimage
 
     rows, numbers = [], {}
     for occupancy in OCCUPANCIES:
-        images = np.stack([timepix_frame(occupancy, seed + i) for i in range(count // 10)] * 10)
+        # A tenth of them differ: making frames takes longer than clustering them.
+        images = np.stack([timepix_frame(occupancy, seed + i) for i in range(-(-count // 10))] * 10)[:count]
         sparse = Frames.from_dense(images)
         cluster(sparse)
         pixels = images.size

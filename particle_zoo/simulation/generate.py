@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.detectors.clustering.union_find import by_component, components
 from particle_zoo.errors import InputError
 from particle_zoo.simulation import photons
 from particle_zoo.simulation.charge import collect
-from particle_zoo.simulation.components import components
 from particle_zoo.simulation.particles import ELECTRON, Particle, particle
 from particle_zoo.simulation.readout import Pixels, read_out
 from particle_zoo.simulation.sensor import SensorConfig, preset
@@ -112,24 +112,21 @@ def to_clusters(pixels: Pixels, sensor: SensorConfig) -> tuple[Clusters, np.ndar
         pixels: sorted by event, row, column.
         sensor: its smallest cluster size applies.
     """
-    label = components(pixels.event, pixels.row, pixels.col, sensor.shape[1])
     columns: tuple[str, ...] = ("row", "col", "energy")
     data = [pixels.row, pixels.col, pixels.energy]
     if sensor.readout in ("toa", "tot+toa"):
         columns = (*columns, "toa")
         data.append(pixels.toa_ns)
-    sizes = np.bincount(label)
-    large = sizes >= sensor.min_size
-    keep = large[label]
-    order = np.argsort(label[keep], kind="stable")
-    hits = np.column_stack(data)[keep][order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(pixels.event)) + 1, [len(pixels.event)]])
+    nothing = np.empty(0, np.int64)
+    label, count = components(pixels.row, pixels.col, nothing, starts, 0, *sensor.shape, True)
+    order, offsets = by_component(label, count, sensor.min_size)
+    hits = np.column_stack(data)[order]
     if "toa" not in columns:
         hits = hits.astype(np.float32)
-    sizes = sizes[large]
-    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    event = pixels.event[keep][order][offsets[:-1]]
+    event = pixels.event[order[offsets[:-1]]]
     unit = "ADU" if sensor.readout == "adu" else MASK_UNIT if sensor.readout == "toa" else "keV"
-    return Clusters(hits, columns, offsets, pd.DataFrame(index=range(len(sizes))), unit), event
+    return Clusters(hits, columns, offsets, pd.DataFrame(index=range(len(event))), unit), event
 
 
 def chunk(

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from particle_zoo import InputError
 from particle_zoo.detectors.clustering import breadth_first, cluster
+from particle_zoo.detectors.clustering.union_find import components
 
 small_frames = arrays(
     np.float32, st.tuples(st.integers(1, 12), st.integers(1, 9)), elements=st.sampled_from([0, 4000, 5000])
@@ -56,3 +57,20 @@ def test_edge_is_cut_and_coordinates_stay() -> None:
 def test_bad_frames(frame: np.ndarray, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         cluster(frame, **options)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.7))
+def test_components_are_those_of_a_labelling_by_image(seed: int, filled: float) -> None:
+    from scipy import ndimage
+
+    images = np.random.default_rng(seed).random((3, 7, 9)) < filled
+    event, row, col = np.nonzero(images)
+    starts = np.searchsorted(event, np.arange(4))
+    label, _ = components(row, col, np.empty(0, np.int64), starts, 0, 7, 9, True)
+    pairs = set()
+    offset = 0
+    for i in range(3):
+        own, count = ndimage.label(images[i], np.ones((3, 3)))
+        pairs |= set(zip(label[event == i].tolist(), (own[images[i]] + offset).tolist(), strict=True))
+        offset += count
+    assert len(pairs) == offset == len(set(label.tolist()))

@@ -12,7 +12,7 @@ from particle_zoo import InputError
 from particle_zoo.benchmark import benchmark
 from particle_zoo.evaluation import clustering_speed
 
-SMALL = ["clustering", "--hits", "20000", "--clusters", "300", "--repeats", "1"]
+SMALL = ["clustering", "--hits", "20000", "--frames", "20", "--clusters", "300", "--repeats", "1"]
 
 
 def test_clusters_are_the_same_as_those_of_other_methods_and_found_faster(tmp_path: Path) -> None:
@@ -42,7 +42,9 @@ def test_clusters_are_the_same_as_those_of_other_methods_and_found_faster(tmp_pa
 )
 def test_other_programs_that_cannot_be_timed(command: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        clustering_speed.measure(hits=2000, ccd_clusters=10, seed=0, repeats=1, against=(command,), file=None)
+        clustering_speed.measure(
+            hits=2000, frame_count=10, ccd_clusters=10, seed=0, repeats=1, against=(command,), file=None
+        )
 
 
 def test_the_stream_is_what_a_chip_sends() -> None:

@@ -9,7 +9,6 @@ from particle_zoo.evaluation.physics import tracks
 from particle_zoo.simulation import photons
 from particle_zoo.simulation.charge import collect
 from particle_zoo.simulation.collisions import LOWEST_SPLIT_KEV, hard_mean, lose
-from particle_zoo.simulation.components import components
 from particle_zoo.simulation.generate import box_of
 from particle_zoo.simulation.particles import ELECTRON, POSITRON, PROTON, Particle, particle
 from particle_zoo.simulation.sensor import TIMEPIX_300UM
@@ -143,19 +142,3 @@ def test_charge_beyond_the_edge_is_lost() -> None:
     charge = collect(Deposits(np.zeros(1, int), position, np.array([60.0]), np.zeros(1)), TIMEPIX_300UM)
     np.testing.assert_allclose(charge.energy, 30, rtol=1e-6)
     assert charge.col.tolist() == [0]
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.7))
-def test_components_are_those_of_a_labelling_by_image(seed: int, filled: float) -> None:
-    from scipy import ndimage
-
-    images = np.random.default_rng(seed).random((3, 7, 9)) < filled
-    event, row, col = np.nonzero(images)
-    label = components(event, row, col, 9)
-    pairs = set()
-    offset = 0
-    for i in range(3):
-        own, count = ndimage.label(images[i], np.ones((3, 3)))
-        pairs |= set(zip(label[event == i].tolist(), (own[images[i]] + offset).tolist(), strict=True))
-        offset += count
-    assert len(pairs) == offset == len(set(label.tolist()))
