@@ -30,8 +30,7 @@ CHUNK = 4096
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    default=Path("predictions.csv"),
-    help="Table to write: .csv or .parquet.",
+    help="Table to write: .csv or .parquet.  [default: predictions.csv, or features.csv]",
 )
 @clustering_options
 @click.option("--force", is_flag=True, help="Replace an existing table.")
@@ -39,7 +38,7 @@ CHUNK = 4096
 def predict(
     names: tuple[str, ...],
     features_only: bool,
-    output: Path,
+    output: Path | None,
     force: bool,
     json_path: Path | None,
     quiet: bool,
@@ -49,6 +48,7 @@ def predict(
 
     Hit streams and frames are clustered. Files are read, clustered and predicted a part at a time.
     """
+    output = output or Path("features.csv" if features_only else "predictions.csv")
     if output.suffix not in (".csv", ".parquet"):
         raise InputError(f"--output must end in .csv or .parquet; received {output}")
     if output.exists() and not force:
