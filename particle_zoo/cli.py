@@ -141,9 +141,9 @@ def chain_options(settings: dict[str, Any]) -> dict[str, Any]:
     options["connectivity"] = int(options["connectivity"])
     calibration = settings["calibration"]
     if calibration is not None:
-        from particle_zoo.detectors.calibration import Calibration, Surrogate
+        from particle_zoo.detectors.pixel_calibration import read_calibration
 
-        options["calibration"] = Surrogate() if str(calibration) == "typical" else Calibration.read(calibration)
+        options["calibration"] = read_calibration(calibration)
     return options | parse_settings(settings["reading"])
 
 

@@ -33,12 +33,16 @@ CHUNK = 4096
     help="Table to write: .csv or .parquet.  [default: predictions.csv, or features.csv]",
 )
 @clustering_options
+@click.option("--thickness-um", type=float, default=300.0, help="Of the sensor, for elevation and LET in --features.")
+@click.option("--pitch-um", type=float, default=55.0, help="Of its pixels, for the same.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
 @output_options
 def predict(
     names: tuple[str, ...],
     features_only: bool,
     output: Path | None,
+    thickness_um: float,
+    pitch_um: float,
     force: bool,
     json_path: Path | None,
     quiet: bool,
@@ -54,7 +58,7 @@ def predict(
     if output.exists() and not force:
         raise InputError(f"{output} exists; replace it with --force or choose another --output")
     files = names if features_only else names[1:]
-    rows_of: Callable[[Any], Any] = table_of_features
+    rows_of: Callable[[Any], Any] = functools.partial(table_of_features, thickness_um=thickness_um, pitch_um=pitch_um)
     column = "class"
     if not features_only:
         model = names[0]
@@ -90,7 +94,7 @@ def predict(
     click.echo(f"table: {output}")
 
 
-def table_of_features(clusters: Any) -> Any:
+def table_of_features(clusters: Any, *, thickness_um: float = 300.0, pitch_um: float = 55.0) -> Any:
     """A DataFrame with one row a cluster: what its table says, position, unit, all features, morphological class."""
     import pandas as pd
 
@@ -100,7 +104,7 @@ def table_of_features(clusters: Any) -> Any:
 
     row0, col0, _, _ = bounding_boxes(clusters)
     place = pd.DataFrame({"row0": row0, "col0": col0, "unit": clusters.unit, "class": classify(clusters)})
-    shape = features(clusters, ALL_FEATURES)
+    shape = features(clusters, ALL_FEATURES, thickness_um=thickness_um, pitch_um=pitch_um)
     own = clusters.table.drop(columns=[name for name in clusters.table if name in place or name in shape])
     return pd.concat([own, place, shape], axis=1)
 

@@ -26,7 +26,7 @@ def iter_clusters(
 
     Args:
         path: file or folder.
-        calibration: from ToT to keV, see `particle_zoo.detectors.calibration`; what is in keV already stays.
+        calibration: from ToT to keV, see `particle_zoo.detectors.pixel_calibration.calibrate`; what is in keV already stays.
         ignore_unknown: leave out options the format does not have.
         options: of the format, and `SETTINGS`: `window_ns` (200), `min_size` (1; CCD frames 5), `connectivity` (8),
             `disorder_ns` (10 ms), `threshold` (frames 0; CCD frames 4000 ADU).
@@ -60,7 +60,7 @@ def _calibrated(parts: Iterable[Clusters | Frames | Hits], calibration: Any) -> 
     if calibration is None:
         yield from parts
         return
-    from particle_zoo.detectors.calibration import calibrate
+    from particle_zoo.detectors.pixel_calibration import calibrate
 
     for part in parts:
         yield calibrate(part, calibration) if part.unit == "ToT" else part

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.detectors.track_features import NAMES, track_features
 from particle_zoo.pipelines.rasterise import bounding_boxes
 
 METADATA = ("height", "width", "size", "energy_sum")
@@ -33,8 +34,16 @@ FEATURES = (
     "roundness",
 )
 
+ALL_FEATURES = (*FEATURES, *NAMES)
+"""With those of tracks, see `particle_zoo.detectors.track_features`."""
 
-def features(clusters: Clusters, names: Sequence[str] = FEATURES) -> pd.DataFrame:
+SUMMED = "summed_pixels"
+"""Table column of clusters whose one hit stands for so many pixels: their shape is not known."""
+
+
+def features(
+    clusters: Clusters, names: Sequence[str] = FEATURES, *, thickness_um: float = 300.0, pitch_um: float = 55.0
+) -> pd.DataFrame:
     """Features of n clusters.
 
     `height`, `width`, `long_side`, `short_side`: bounding box (px). `size`: pixels. `energy_sum`, `_mean`, `_max`,
@@ -43,11 +52,16 @@ def features(clusters: Clusters, names: Sequence[str] = FEATURES) -> pd.DataFram
     the principal axes (px). `elongation`: their ratio, at least 1. `length`: extent along the long axis (px), one pixel
     included; the longer side of the box where no axis is longer.
     `inner`: pixels whose 4 orthogonal neighbours are hit; `border`: the others. `roundness`: size over the area of
-    the circle whose diameter is the length.
+    the circle whose diameter is the length. Those of `ALL_FEATURES` beyond `FEATURES` are described at
+    `particle_zoo.detectors.track_features.track_features`.
+
+    Where the table has `summed_pixels`, size and energy are those of all pixels and everything about the shape is NaN.
 
     Args:
         clusters: n clusters.
         names: which features, in which order.
+        thickness_um: of the sensor, for elevation, length and LET.
+        pitch_um: of its pixels, for the same.
 
     Returns:
         float64 DataFrame (n, len(names)).
@@ -65,10 +79,18 @@ def features(clusters: Clusters, names: Sequence[str] = FEATURES) -> pd.DataFram
             "short_side": np.minimum(height, width),
             **_axes(clusters, size, np.maximum(height, width)),
         }
+        if set(names) & set(NAMES):
+            found |= track_features(clusters, thickness_um=thickness_um, pitch_um=pitch_um)
         found["inner"] = _inner(clusters)
         found["border"] = size - found["inner"]
         found["roundness"] = size / (np.pi / 4 * found["length"] ** 2)
-    return pd.DataFrame({name: np.asarray(found[name], np.float64) for name in names})
+    table = pd.DataFrame({name: np.asarray(found[name], np.float64) for name in names})
+    if SUMMED in clusters.table:
+        known = [name for name in names if name in ("size", "energy_sum")]
+        table = table.assign(**{name: np.nan for name in names if name not in known})
+        if "size" in known:
+            table["size"] = clusters.table[SUMMED].to_numpy(float)
+    return table
 
 
 def _energies(clusters: Clusters, size: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.detectors.calibration import Surrogate
+from particle_zoo.detectors.drift import depth_um
 from particle_zoo.errors import InputError
 
 BOLTZMANN_EV = 8.617333e-5
@@ -168,10 +169,13 @@ class SensorConfig:
 
     def depth_um(self, drift_ns: np.ndarray) -> np.ndarray:
         """The z (um) a drift time belongs to, clipped to the sensor; the inverse of `drift_ns`."""
-        ud, ub = self.depletion_v, self.bias_v
-        scale = self.thickness_um * (ub + ud) / (2 * ud)
-        z = scale * -np.expm1(-np.asarray(drift_ns) * 2 * ud * self.mobility / (10 * self.thickness_um**2))
-        return np.clip(z, 0, self.thickness_um)
+        return depth_um(
+            drift_ns,
+            thickness_um=self.thickness_um,
+            bias_v=self.bias_v,
+            depletion_v=self.depletion_v,
+            mobility=self.mobility,
+        )
 
     def diffusion_um(self, z_um: np.ndarray) -> np.ndarray:
         """RMS (um) of a cloud from z at the pixels; sigma^2 = (kT/q) d^2 / UD * field term (Einstein relation)."""
