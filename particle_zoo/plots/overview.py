@@ -50,9 +50,8 @@ def summary(overview: Overview, path: Path, *, title: str) -> None:
         axes[1, 0].set(xscale="log", yscale="log", xlabel="size (px)", ylabel="clusters a px")
         table = overview.table()
         bars = axes[1, 1].barh(table["class"][::-1], table["clusters"][::-1])
-        axes[1, 1].bar_label(
-            bars, [f"{n:,} ({s:.1%})" for n, s in table[["clusters", "share"]][::-1].to_numpy()], padding=2
-        )
+        labels = [f"{n:,} ({s:.1%})" for n, s in zip(table["clusters"], table["share"], strict=True)]
+        axes[1, 1].bar_label(bars, labels[::-1], padding=2)
         axes[1, 1].set(xlabel="clusters", title="morphological classes")
         axes[1, 1].margins(x=0.3)
 

@@ -157,3 +157,14 @@ def test_fuzzed(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
         message = str(error)
         assert "f.t3pa" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_a_clock_that_starts_anew_is_a_new_run(tmp_path: Path, chunk: int) -> None:
+    """Disorder of less than a second is none, and Index, which restarts too, says nothing."""
+    second = 40_000_000
+    toa = [5, 2 * second, 2 * second - 1000, second + 1, 3, 4, 2 * second, 900_000, 10]
+    path = table(tmp_path / "a.t3pa", [(i % 3, 1, t, 4, 0, 0) for i, t in enumerate(toa)])
+    hits = Hits.concat(t3pa.iter_hits(path, chunk=chunk))
+    assert hits.run.tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2]
+    assert (hits.toa // 16).tolist() == toa

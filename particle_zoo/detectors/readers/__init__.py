@@ -9,7 +9,7 @@ from typing import Any
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
-from particle_zoo.detectors.readers import ccd, clog, fits, mpixdaq, parquet, t3pa
+from particle_zoo.detectors.readers import burda, ccd, clog, fits, katherine, mpixdaq, parquet, t3p, t3pa, tpx3
 from particle_zoo.detectors.readers.folder import iter_folder
 from particle_zoo.detectors.readers.format import Format, check_options, find
 from particle_zoo.errors import InputError
@@ -17,13 +17,17 @@ from particle_zoo.errors import InputError
 FORMATS: tuple[Format, ...] = (
     fits.FORMAT,
     parquet.FORMAT,
+    tpx3.FORMAT,
     t3pa.FORMAT,
     clog.FORMAT,
     mpixdaq.FORMAT,
     ccd.TAR_FORMAT,
     ccd.CSV_FORMAT,
+    burda.FORMAT,
+    t3p.FORMAT,
+    katherine.FORMAT,
 )
-"""Asked in this order; a new reader adds its own."""
+"""Asked in this order, those with an unmistakable beginning first; a new reader adds its own."""
 
 
 def read(path: str | Path, **options: Any) -> Clusters | Frames | Hits:

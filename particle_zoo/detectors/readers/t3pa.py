@@ -2,7 +2,8 @@
 
 Columns `Index, Matrix Index, ToA, ToT, FToA, Overflow`, separated by tabs, spaces or semicolons. The pixel is
 Matrix Index = 256 y + x in bits 0-15, the chip is in the bits above. ToA and ToT count 25 ns, FToA 1.5625 ns (5 bits in
-the export): t = 25 ToA - 1.5625 FToA. Index restarts where a measurement was appended and is not used. Rows with
+the export): t = 25 ToA - 1.5625 FToA. Index restarts where a measurement was appended and is not used; where the time
+starts anew too, a new run begins. Rows with
 Overflow = 1 are no hits but mark lost data (Matrix Index 0x74 its start, 0x75 its end); with several chips the column
 repeats the chip instead.
 """
@@ -10,13 +11,13 @@ repeats the chip instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from particle_zoo.detectors.hits import Hits
+from particle_zoo.detectors.hits import STEP_NS, Hits
 from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
@@ -36,7 +37,7 @@ def iter_hits(path: str | Path, *, chunk: int = CHUNK) -> Iterator[Hits]:
     """
     path = Path(path)
     separator = _separator(path)
-    done = 0
+    done, clock = 0, Clock()
     try:
         with pd.read_csv(
             path, sep=separator, header=None, skiprows=1, names=list(COLUMNS), dtype=np.int64, chunksize=chunk,
@@ -44,7 +45,7 @@ def iter_hits(path: str | Path, *, chunk: int = CHUNK) -> Iterator[Hits]:
         ) as tables:  # fmt: skip
             for table in tables:
                 columns = {name: table[name].to_numpy() for name in COLUMNS}
-                yield _hits(path, columns, done)
+                yield to_hits(columns, clock, lambda i, done=done: f"{path}, data row {done + i + 1}")  # type: ignore[misc]
                 done += len(table)
     except InputError:
         raise
@@ -58,7 +59,17 @@ def read(path: str | Path) -> Hits:
     return Hits.concat(parts) if parts else Hits.empty()
 
 
-def _hits(path: Path, columns: dict[str, np.ndarray], before: int) -> Hits:
+def to_hits(columns: dict[str, np.ndarray], clock: Clock, place: Callable[[int], str]) -> Hits:
+    """Hits of the columns of Pixet's table.
+
+    Args:
+        columns: (n,) int64 by name, as `COLUMNS` without the index.
+        clock: goes on from block to block.
+        place: where row i is, for the error sentence.
+
+    Raises:
+        InputError: a value out of its range.
+    """
     matrix, overflow = columns["Matrix Index"], columns["Overflow"]
     chip = matrix >> 16
     lost = (overflow == 1) & (chip != 1)
@@ -72,16 +83,45 @@ def _hits(path: Path, columns: dict[str, np.ndarray], before: int) -> Hits:
     for name, bad in wrong.items():
         if bad.any():
             i = int(bad.argmax())
-            raise InputError(
-                f"{path}, data row {before + i + 1}: {name} is {columns[name][i]}, which no Timepix3 sends; "
-                "copy the file again"
-            )
+            raise InputError(f"{place(i)}: {name} is {columns[name][i]}, which no Timepix3 sends; copy the file again")
     starts, ends = (int((lost & (matrix == code)).sum()) for code in (LOST_FROM, LOST_TO))
     others = int(lost.sum()) - starts - ends
-    hit = ~lost
-    row, col = np.divmod(matrix[hit] & 0xFFFF, 256)
+    hit = slice(None) if not lost.any() else ~lost
+    row, col = (matrix[hit] >> 8) & 0xFF, matrix[hit] & 0xFF
     toa = 16 * columns["ToA"][hit] - columns["FToA"][hit]
-    return Hits(row, col, columns["ToT"][hit], toa, chip[hit], "ToT", max(starts, ends) + others)
+    run = clock.runs(toa)
+    return Hits(row, col, columns["ToT"][hit], toa, chip[hit], "ToT", max(starts, ends) + others, run)
+
+
+class Clock:
+    """Tells measurements that were appended to one file apart: each starts its clock anew.
+
+    No readout reorders hits by a second, so an earlier time than that is a new run. Smaller steps back are disorder.
+    """
+
+    RESTART = int(1e9 / STEP_NS)
+
+    def __init__(self) -> None:
+        self.run = 0
+        self.latest: int | None = None
+
+    def runs(self, toa: np.ndarray) -> np.ndarray:
+        """(n,) int16 run of each hit of the next block, in file order; times in steps of `Hits.toa`."""
+        run = np.empty(len(toa), np.int16)
+        start = 0
+        while start < len(toa):
+            latest = np.maximum.accumulate(toa[start:])
+            if self.latest is not None:
+                latest = np.maximum(latest, self.latest)
+            back = toa[start:] < latest - self.RESTART
+            stop = start + int(back.argmax()) if back.any() else len(toa)
+            run[start:stop] = self.run
+            if stop > start:
+                self.latest = int(latest[stop - start - 1])
+            if stop < len(toa):
+                self.run, self.latest = self.run + 1, None
+            start = stop
+        return run
 
 
 def _separator(path: Path) -> str:

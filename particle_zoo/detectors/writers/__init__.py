@@ -15,16 +15,22 @@ from particle_zoo.errors import InputError
 OPTIONS: dict[str, tuple[str, ...]] = {
     ".parquet": (),
     ".t3pa": ("spacing_ns", "calibration"),
+    ".t3p": ("spacing_ns", "calibration"),
+    ".tpx3": ("spacing_ns", "calibration"),
+    ".txt": ("spacing_ns", "calibration"),
     ".clog": ("per_frame", "start_s", "duration_s"),
 }
 """Endings that can be written, and the options of each."""
+
+STREAMS = (".t3pa", ".t3p", ".tpx3", ".txt")
+"""Of hits."""
 
 
 def write(path: str | Path, data: Clusters | Hits | Iterable[Any], **options: Any) -> Path:
     """Write clusters or hits; the ending of the name says which format.
 
-    `.parquet` takes clusters and keeps everything. `.t3pa` (Timepix3 hit table) takes hits and clusters; its options
-    are those of `writers.t3pa.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
+    `.parquet` takes clusters and keeps everything. `.t3pa` and `.t3p` (Timepix3 hit tables), `.tpx3`
+    (SPIDR stream) and `.txt` (Burda text) take hits and clusters; their options are those of `writers.t3pa.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
 
     Args:
         path: file to write; it appears when it is complete.
@@ -37,7 +43,7 @@ def write(path: str | Path, data: Clusters | Hits | Iterable[Any], **options: An
     Raises:
         InputError: an unknown ending or option, or data the format cannot hold.
     """
-    from particle_zoo.detectors.writers import clog, parquet, t3pa
+    from particle_zoo.detectors.writers import burda, clog, parquet, t3p, t3pa, tpx3
 
     path = Path(path)
     suffix = path.suffix.lower()
@@ -46,8 +52,8 @@ def write(path: str | Path, data: Clusters | Hits | Iterable[Any], **options: An
     check_options(suffix, options, OPTIONS[suffix])
     parts: Iterable[Any] = [data] if isinstance(data, (Clusters, Hits)) else data
     with replacing(path) as temporary:
-        if suffix == ".t3pa":
-            t3pa.write(temporary, parts, **options)
+        if suffix in STREAMS:
+            {".t3pa": t3pa, ".t3p": t3p, ".tpx3": tpx3, ".txt": burda}[suffix].write(temporary, parts, **options)
         elif suffix == ".clog":
             clog.write(temporary, _only_clusters(parts, suffix), **options)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,17 +44,27 @@ def write(
 
     schema = pa.schema([(name, pa.int64()) for name in COLUMNS])
     options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-    index = clusters = 0
+    index = 0
     with path.open("wb") as file:
         file.write(("\t".join(COLUMNS) + "\n").encode())
         with csv.CSVWriter(file, schema, write_options=options) as writer:
-            for part in parts:
-                hits = _hits(part, spacing_ns, clusters)
-                clusters += len(part) if isinstance(part, Clusters) else 0
-                for start in range(0, len(hits), CHUNK):
-                    columns = _columns(hits[start : start + CHUNK], index, calibration or Surrogate())
-                    writer.write_table(pa.table([pa.array(c) for c in columns], schema=schema))
-                    index += len(columns[0])
+            for block in blocks(parts, spacing_ns=spacing_ns, calibration=calibration):
+                n = len(block["ToA"])
+                columns = {"Index": np.arange(index, index + n, dtype=np.int64), **block}
+                writer.write_table(pa.table([pa.array(columns[name]) for name in COLUMNS], schema=schema))
+                index += n
+
+
+def blocks(
+    parts: Iterable[Hits | Clusters], *, spacing_ns: float | None = None, calibration: Surrogate | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the columns of Pixet's table without the index, int64; arguments and errors as of `write`."""
+    clusters = 0
+    for part in parts:
+        hits = _hits(part, spacing_ns, clusters)
+        clusters += len(part) if isinstance(part, Clusters) else 0
+        for start in range(0, len(hits), CHUNK):
+            yield _columns(hits[start : start + CHUNK], calibration or Surrogate())
 
 
 def _hits(part: Hits | Clusters, spacing_ns: float | None, before: int) -> Hits:
@@ -65,7 +75,7 @@ def _hits(part: Hits | Clusters, spacing_ns: float | None, before: int) -> Hits:
     return Hits(hits.row, hits.col, hits.energy, hits.toa + shift, hits.chip, hits.unit)
 
 
-def _columns(hits: Hits, index: int, calibration: Surrogate) -> list[np.ndarray]:
+def _columns(hits: Hits, calibration: Surrogate) -> dict[str, np.ndarray]:
     outside = (np.minimum(hits.row, hits.col) < 0) | (np.maximum(hits.row, hits.col) >= PIXELS)
     if outside.any():
         i = int(outside.argmax())
@@ -83,6 +93,10 @@ def _columns(hits: Hits, index: int, calibration: Surrogate) -> list[np.ndarray]
             raise InputError(f"ToT are whole counts; received {hits.energy[i]}; if these are keV, say unit='keV'")
     coarse = -(-hits.toa // 16)
     chip = np.zeros(len(hits), np.int64) if hits.chip is None else hits.chip.astype(np.int64)
-    matrix = (chip << 16) + PIXELS * hits.row.astype(np.int64) + hits.col
-    rows = np.arange(index, index + len(hits), dtype=np.int64)
-    return [rows, matrix, coarse, tot.astype(np.int64), 16 * coarse - hits.toa, chip]
+    return {
+        "Matrix Index": (chip << 16) + PIXELS * hits.row.astype(np.int64) + hits.col,
+        "ToA": coarse,
+        "ToT": tot.astype(np.int64),
+        "FToA": 16 * coarse - hits.toa,
+        "Overflow": chip,
+    }

@@ -1,0 +1,85 @@
+"""Blocks of whole lines, and their numbers by a compiled parser."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from particle_zoo.errors import InputError
+
+BLOCK = 2**24
+"""Bytes of text read at a time."""
+
+
+def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the first line, whole lines) of a text file; the last line may lack its end.
+
+    Raises:
+        InputError: a file that cannot be read, or a line longer than 64 blocks.
+    """
+    line, rest = 1, b""
+    try:
+        with path.open("rb") as file:
+            while content := file.read(size):
+                content = rest + content
+                cut = content.rfind(b"\n") + 1
+                rest = content[cut:]
+                if len(rest) > 64 * size:
+                    raise InputError(
+                        f"{path}, line {line}: a line of more than {len(rest)} bytes; this is no text table"
+                    )
+                if cut:
+                    yield line, content[:cut]
+                    line += content.count(b"\n", 0, cut)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
+    if rest:
+        yield line, rest
+
+
+def integers(path: Path, text: bytes, line: int, names: tuple[str, ...], what: str) -> dict[str, np.ndarray]:
+    """Columns of whole numbers between spaces or tabs.
+
+    Args:
+        path: for the error sentence.
+        text: lines.
+        line: number of the first.
+        names: of the columns.
+        what: what a line should be, for the error sentence.
+
+    Raises:
+        InputError: a line that is not so many whole numbers; names it.
+    """
+    if not text.strip():
+        return {name: np.empty(0, np.int64) for name in names}
+    try:
+        with warnings.catch_warnings():
+            # Columns too many are only a warning.
+            warnings.simplefilter("error")
+            table = pd.read_csv(
+                io.BytesIO(text), sep=r"\s+", header=None, names=list(names), dtype=np.int64, index_col=False,
+                engine="c", skip_blank_lines=True,
+            )  # fmt: skip
+        found = {name: table[name].to_numpy() for name in names}
+        if _fields(text) == len(table) * len(names):
+            return found
+    except (ValueError, OverflowError, Warning):
+        pass
+    for number, row in enumerate(text.splitlines(), line):
+        cells = row.split()
+        if cells and (len(cells) != len(names) or not all(re.fullmatch(rb"[-+]?\d{1,18}", cell) for cell in cells)):
+            raise InputError(f"{path}, line {number}: expected {what}; received {row[:40]!r}; copy the file again")
+    raise InputError(f"{path}, line {line}: expected {what}, the lines after it cannot be parsed; copy the file again")
+
+
+def _fields(text: bytes) -> int:
+    """Number of words."""
+    codes = np.frombuffer(text, np.uint8)
+    space = codes <= 32
+    return int((~space[1:] & space[:-1]).sum()) + int(not space[0])
