@@ -67,7 +67,7 @@ def test_round_trips(tmp_path: Path, name: str, values: list[tuple[int, ...]]) -
 
 
 def test_a_burda_text_by_hand(tmp_path: Path) -> None:
-    text = "# Chipboard ID: X\n18559 8134 2 46\n\nanything\n19838\t8135\t16\t1\r\n19586 8136 29 1"
+    text = "# Chipboard ID: X\n18559 8134 2 46\n\nanything\n19838\t8135\t16\t1\r\n19586 8136 29 1\n"
     (tmp_path / "hits.txt").write_text(text)
     assert listed(read(tmp_path / "hits.txt")) == [found for _, found in GOLDEN]
     # In pieces of a line each.

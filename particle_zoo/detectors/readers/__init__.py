@@ -9,7 +9,7 @@ from typing import Any
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
-from particle_zoo.detectors.readers import burda, ccd, clog, fits, katherine, mpixdaq, parquet, t3p, t3pa, tpx3
+from particle_zoo.detectors.readers import burda, ccd, clog, fits, katherine, mpixdaq, parquet, pixet, t3p, t3pa, tpx3
 from particle_zoo.detectors.readers.folder import iter_folder
 from particle_zoo.detectors.readers.format import Format, check_options, find
 from particle_zoo.errors import InputError
@@ -23,7 +23,9 @@ FORMATS: tuple[Format, ...] = (
     mpixdaq.FORMAT,
     ccd.TAR_FORMAT,
     ccd.CSV_FORMAT,
+    pixet.COMPANION,
     burda.FORMAT,
+    pixet.FORMAT,
     t3p.FORMAT,
     katherine.FORMAT,
 )

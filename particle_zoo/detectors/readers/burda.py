@@ -21,14 +21,19 @@ COMMENT = re.compile(rb"^[^\d\r\n][^\r\n]*", re.MULTILINE)
 LINE = re.compile(rb"\d{1,5}(?:[ \t]+\d{1,18}){3}[ \t]*")
 
 
-def iter_hits(path: str | Path, *, block: int = BLOCK) -> Iterator[Hits]:
+def iter_hits(path: str | Path, *, block: int = BLOCK, partial: bool = False) -> Iterator[Hits]:
     """Yield the hits in file order, in ToT, `block` bytes at a time.
+
+    Args:
+        path: file.
+        block: bytes of text to read at a time.
+        partial: leave out a last line without an end.
 
     Raises:
         InputError: a line that is not four whole numbers, or a value out of its range; names the line.
     """
     path, clock = Path(path), Clock()
-    for line, text in blocks(path, block):
+    for line, text in blocks(path, block, whole=not partial):
         # Emptied, not removed, so that lines keep their numbers.
         table = integers(path, COMMENT.sub(b"", text), line, COLUMNS, "linear ToA FToA ToT, whole numbers")
         for name, largest in LIMITS.items():
@@ -48,4 +53,4 @@ def _recognise(start: bytes) -> bool:
     return bool(rows) and b"\0" not in start and all(LINE.fullmatch(row.rstrip()) for row in rows)
 
 
-FORMAT = Format("Burda text", (".txt",), _recognise, iter_hits, ("block",))
+FORMAT = Format("Burda text", (".txt",), _recognise, iter_hits, ("block", "partial"))

@@ -100,7 +100,13 @@ def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
             continue
         named = next((f for f in formats if f.named(file)), None)
         # Anything may be text or YAML: only content tells a detector's.
-        if named is None or (named.generic(file) and not any(f.recognise(head(file)) for f in formats)):
+        if (
+            named is None
+            or named.companion
+            or (named.generic(file) and not any(f.recognise(head(file)) for f in formats))
+        ):
             continue
-        sources.append((file.name, _Source(file, find(file, formats))))
+        found = find(file, formats)
+        if not found.companion:
+            sources.append((file.name, _Source(file, found)))
     return [source for _, source in sorted(sources, key=lambda pair: pair[0])]

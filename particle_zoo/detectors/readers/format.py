@@ -30,6 +30,7 @@ class Format:
         recognise: whether the first bytes of a file (unpacked, if it is gzipped) can only be this format.
         parts: the content of a file, in pieces that fit into memory.
         options: keyword arguments of `parts`.
+        companion: whether such files only accompany others, so that a folder is read without them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Format:
     recognise: Callable[[bytes], bool]
     parts: Callable[..., Iterator[Clusters | Frames | Hits]]
     options: tuple[str, ...] = ()
+    companion: bool = False
 
     def named(self, path: Path) -> bool:
         """Whether the name of the file has one of the endings."""

@@ -17,15 +17,23 @@ BLOCK = 2**24
 """Bytes of text read at a time."""
 
 
-def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
-    """Yield (number of the first line, whole lines) of a text file; the last line may lack its end.
+def blocks(path: Path, size: int = BLOCK, *, offset: int = 0, whole: bool = True) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the first line, whole lines) of a text file.
+
+    Args:
+        path: file.
+        size: bytes to read at a time.
+        offset: byte to start at; lines are counted from there.
+        whole: refuse a last line without an end (a space or a line end): its last number may be cut. Otherwise it is left
+            out.
 
     Raises:
-        InputError: a file that cannot be read, or a line longer than 64 blocks.
+        InputError: a file that cannot be read, a line longer than 64 blocks, or a last line without an end.
     """
     line, rest = 1, b""
     try:
         with path.open("rb") as file:
+            file.seek(offset)
             while content := file.read(size):
                 content = rest + content
                 cut = content.rfind(b"\n") + 1
@@ -39,8 +47,13 @@ def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
                     line += content.count(b"\n", 0, cut)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
-    if rest:
+    if rest.endswith((b" ", b"\t")):
         yield line, rest
+    elif rest and whole:
+        raise InputError(
+            f"{path}, line {line}: the last line has no end, so its last number may be cut; copy the file again, or read "
+            "the lines before it with partial=True"
+        )
 
 
 def integers(path: Path, text: bytes, line: int, names: tuple[str, ...], what: str) -> dict[str, np.ndarray]:
