@@ -60,9 +60,9 @@ def _timepix_files(folder: Path) -> Iterator[tuple[str, Path, tuple[mixes.Compon
 def _timepix(
     name: str, path: Path, components: tuple[mixes.Component, ...], output: Path, n: int, seed: int
 ) -> dict[str, Any]:
-    from particle_zoo.detectors.readers import mpixdaq
+    from particle_zoo.detectors.chain import iter_clusters
 
-    real = Clusters.concat(mpixdaq.iter_clusters(path))
+    real = Clusters.concat(iter_clusters(path))
     simulated, shares = mixes.mixture(real, components, preset="timepix_300um", n=n, seed=seed)
     table(
         f"{path.name}: shares of clusters fitted to its energy spectrum",

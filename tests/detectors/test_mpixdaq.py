@@ -9,7 +9,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from particle_zoo import Clusters, InputError, read
+from particle_zoo import Clusters, Frames, InputError, read
+from particle_zoo.detectors.clustering import cluster
 from particle_zoo.detectors.readers import mpixdaq
 
 HEADER = """--- #frame data
@@ -52,16 +53,20 @@ def saved(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("name", ["f.yml", "f.yml.gz", "frames.txt"])
 def test_golden_frames(tmp_path: Path, name: str) -> None:
-    found = read(saved(tmp_path / name, HEADER + FRAMES))
+    frames = read(saved(tmp_path / name, HEADER + FRAMES))
+    assert isinstance(frames, Frames)
+    assert (frames.shape, frames.unit, frames.offsets.tolist()) == ((256, 256), "keV", [0, 3, 3, 6])
+    assert frames.table["frame"].tolist() == [0, 1, 2]
+    assert frames.table["time_s"].tolist() == [0, 0.5, 1]
+    found = cluster(frames)
     assert [h.tolist() for h in found] == [
         [[1, 71, 22], [2, 72, 15.5]],
         [[15, 160, 7]],
+        [[255, 255, 9], [254, 255, 3]],
         [[0, 0, 5]],
-        [[254, 255, 3], [255, 255, 9]],
     ]
     assert found.table["frame"].tolist() == [0, 0, 2, 2]
     assert found.table["time_s"].tolist() == [0, 0, 1, 1]
-    assert found.table["row0"].tolist() == [1, 15, 0, 254]
     assert found.unit == "keV"
 
 
@@ -72,17 +77,17 @@ def test_golden_clusters(tmp_path: Path) -> None:
 
 
 def test_bad_pixels_are_left_out_of_frames(tmp_path: Path) -> None:
-    found = read(saved(tmp_path / "f.yml", HEADER + "badPixels: [584, 0]\n" + FRAMES))
+    found = cluster(read(saved(tmp_path / "f.yml", HEADER + "badPixels: [584, 0]\n" + FRAMES)))
     assert found.sizes.tolist() == [1, 1, 2]
 
 
 def test_frames_do_not_touch_each_other(tmp_path: Path) -> None:
-    # The last row of one frame and the first of the next, 120 frames long: more than are labelled together.
+    # The last row of one frame and the first of the next.
     entries = "".join(f"  - [[{65280 + i}, 8], [{i}, 8]]\n" for i in range(120))
-    found = read(saved(tmp_path / "f.yml", HEADER + "frame_data:\n" + entries + "... #end\n"))
+    found = cluster(read(saved(tmp_path / "f.yml", HEADER + "frame_data:\n" + entries + "... #end\n")))
     assert found.sizes.tolist() == [1] * 240
     assert found.table["frame"].tolist() == np.repeat(np.arange(120), 2).tolist()
-    assert found.hits[:2].tolist() == [[0, 0, 8], [255, 0, 8]]
+    assert found.hits[:2].tolist() == [[255, 0, 8], [0, 0, 8]]
 
 
 def test_what_yaml_says_is_what_is_read(tmp_path: Path) -> None:
@@ -92,11 +97,17 @@ def test_what_yaml_says_is_what_is_read(tmp_path: Path) -> None:
     assert pixels == [entry[1] for entry in entries]
 
 
-def test_csv_has_properties_only(tmp_path: Path) -> None:
+def test_csv_of_properties_gives_one_hit_a_cluster_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     path.write_text("time,x_mean,y_mean,n_pix,energy\n0.5,93.2,207.2,5,266.0\n")
     assert mpixdaq.read_properties(path)["energy"].tolist() == [266.0]
-    with pytest.raises(InputError, match=r"without pixels.*read_properties"):
+    found = read(path)
+    assert found.hits.tolist() == [[207, 93, 266]]
+    assert found.table["summed_pixels"].tolist() == [5]
+    assert found.table["mpixdaq_x_mean"].tolist() == [93.2]
+    assert found.features()["size"].tolist() == [5]
+    path.write_text("time,x_mean,y_mean,n_pix,energy\n0.5,93.2,207.2,0,266.0\n")
+    with pytest.raises(InputError, match=r"run\.csv: a cluster without"):
         read(path)
     path.write_text("time,x_mean,y_mean,n_pix,energy\n0.5,93.2,a,5,266.0\n")
     with pytest.raises(InputError, match=r"run\.csv"):
@@ -161,7 +172,7 @@ def test_fuzzed(tmp_path: Path, text: str, packed: bool, cut: int, flips: list[t
     (tmp_path / name).write_bytes(bytes(content))
     message = ""
     try:
-        assert isinstance(read(tmp_path / name), Clusters)
+        assert isinstance(read(tmp_path / name), (Clusters, Frames))
     except InputError as error:
         message = str(error)
         assert name in message
@@ -183,10 +194,15 @@ def test_fuzzed_lists(tmp_path: Path, entries: str) -> None:
 def test_frames_of_the_black_forest_stone_give_the_clusters_of_mpixdaq(real_data: Path) -> None:
     """The same run as frames and as the clusters mPIXdaq found in them: the same sets of pixels."""
     frames = read(real_data / "timepix1" / "BlackForestStone.yml.gz")
+    assert (len(frames), frames.shape) == (2000, (256, 256))
     clusters = read(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz")
-    ours, theirs = (sorted(sorted(map(tuple, h.tolist())) for h in part) for part in (frames, clusters))
+    ours, theirs = (sorted(sorted(map(tuple, h.tolist())) for h in part) for part in (cluster(frames), clusters))
     assert len(ours) == 19_639
     assert ours == theirs
+    # Their energies too, and the sums mPIXdaq published.
+    published = yaml.load(gzip.open(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz", "rt"), yaml.CSafeLoader)
+    sums = [entry[0][published["keys"].index("energy")] for entry in published["cluster_data"]]
+    np.testing.assert_allclose(np.add.reduceat(clusters.column("energy"), clusters.offsets[:-1]), sums, rtol=1e-6)
 
 
 @pytest.mark.real_data

@@ -9,7 +9,20 @@ from typing import Any
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
-from particle_zoo.detectors.readers import burda, ccd, clog, fits, katherine, mpixdaq, parquet, pixet, t3p, t3pa, tpx3
+from particle_zoo.detectors.readers import (
+    burda,
+    ccd,
+    clog,
+    fits,
+    katherine,
+    mpixdaq,
+    parquet,
+    pixet,
+    t3p,
+    t3pa,
+    tpx3,
+    vzlusat,
+)
 from particle_zoo.detectors.readers.folder import iter_folder
 from particle_zoo.detectors.readers.format import Format, check_options, find
 from particle_zoo.errors import InputError
@@ -24,6 +37,8 @@ FORMATS: tuple[Format, ...] = (
     ccd.TAR_FORMAT,
     ccd.CSV_FORMAT,
     pixet.COMPANION,
+    vzlusat.COMPANION,
+    vzlusat.FORMAT,
     burda.FORMAT,
     pixet.FORMAT,
     t3p.FORMAT,

@@ -2,7 +2,7 @@
 
 YAML, gzipped or not: `frame_data` is a list of frames `[[index, keV], ...]`; `cluster_data` is a list of
 `[[properties], [[index, keV], ...]]`, the properties named by `keys`. index = width y + x. `... #end` closes a file.
-A CSV holds the properties only, without pixels.
+A CSV holds the properties of clusters only, without pixels.
 """
 
 from __future__ import annotations
@@ -22,15 +22,12 @@ import pandas as pd
 
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.clustering import cluster
-from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.frames import Frames
+from particle_zoo.detectors.readers.format import Format, head
 from particle_zoo.errors import InputError
 
 BATCH = 2000
 """Entries (frames or clusters) parsed at a time."""
-
-STACK = 50
-"""Frames labelled together."""
 
 DATA = re.compile(r"^(frame_data|cluster_data):[ \t]*", re.MULTILINE)
 NEXT_SECTION = re.compile(r"^(?:[A-Za-z_]\w*:|\.\.\.|---)", re.MULTILINE)
@@ -53,27 +50,29 @@ class _File:
         return f"{self.path}, line {line} ({self.kind[:-5]} {entry})"
 
 
-def iter_clusters(path: str | Path, *, partial: bool = False) -> Iterator[Clusters]:
-    """Yield the clusters in keV, in file order; frames are clustered with 8 neighbours and no minimum size.
+def iter_parts(path: str | Path, *, partial: bool = False) -> Iterator[Clusters | Frames]:
+    """Yield the frames of a frame file or the clusters of a cluster file, in keV, in file order.
 
-    Clusters of a cluster file have `time_s` in their table; those of a frame file have `frame` and `time_s`, the start
-    of the frame, and the properties of `particle_zoo.detectors.clustering.cluster`. Bad pixels of the header are left
-    out of frames.
+    Frames have `frame`, `time_s` (the start of the frame after that of the run) and `duration_s` in their table; bad pixels
+    of the header are left out. Clusters have `time_s`. The CSV of properties has no pixels: each of its clusters becomes one
+    hit with all the energy, `summed_pixels` says for how many pixels it stands, and the table has all properties.
 
     Args:
-        path: .yml or .yml.gz file.
+        path: .yml, .yml.gz or .csv file.
         partial: read what is there of a file that ends without its end mark, as a crashed acquisition leaves it.
 
     Raises:
         InputError: damaged, truncated, or other content; names the line.
     """
+    if head(Path(path)).startswith(CSV_HEADER.encode()):
+        yield from _iter_properties(Path(path))
+        return
     file = _open(Path(path), partial)
-    from_entries = _frames if file.kind == "frame_data" else _listed
     for start in range(0, len(file.entries), BATCH):
         stop = min(start + BATCH, len(file.entries))
         values = _values(file, start, stop, partial)
         if values:
-            yield from from_entries(file, start, values)
+            yield from _frames(file, start, values) if file.kind == "frame_data" else _listed(file, start, values)
 
 
 def read_properties(path: str | Path) -> pd.DataFrame:
@@ -96,11 +95,6 @@ def read_properties(path: str | Path) -> pd.DataFrame:
 
 def _open(path: Path, partial: bool) -> _File:
     text = _text(path)
-    if text.startswith(CSV_HEADER):
-        raise InputError(
-            f"{path} holds cluster properties without pixels; read it with readers.mpixdaq.read_properties, or give "
-            "the .yml file of the same run"
-        )
     data = DATA.search(text)
     if data is None:
         raise InputError(f"{path} has neither frame_data nor cluster_data; expected a .yml or .yml.gz file of mPIXdaq")
@@ -251,34 +245,43 @@ def _listed(file: _File, start: int, values: list[Any]) -> Iterator[Clusters]:
     yield Clusters(hits, ("row", "col", "energy"), np.concatenate([[0], np.cumsum(sizes)]), table, "keV")
 
 
-def _frames(file: _File, start: int, values: list[Any]) -> Iterator[Clusters]:
-    """Clusters of the frames of a frame file, many frames stacked with an empty row between them."""
+def _frames(file: _File, start: int, values: list[Any]) -> Iterator[Frames]:
+    """Frames of a frame file, without the bad pixels of its header."""
     flat, sizes = _pixels(file, start, values)
     width, height = file.header["width"], file.header["height"]
-    number = np.repeat(np.arange(len(values)), sizes)
     good = ~np.isin(flat[:, 0], file.header["badPixels"]) & (flat[:, 1] > 0)
-    row, col = np.divmod(flat[:, 0].astype(np.int64), width)
-    for first in range(0, len(values), STACK):
-        chosen = good & (number >= first) & (number < first + STACK)
-        image = np.zeros((STACK * (height + 1), width), np.float32)
-        image[(number[chosen] - first) * (height + 1) + row[chosen], col[chosen]] = flat[chosen, 1]
-        found = cluster(
-            image, threshold=float(np.finfo(np.float32).tiny), min_size=1, source=file.path.name, unit="keV"
-        )
-        if not len(found):
-            continue
-        frame, row0 = np.divmod(found.table["row0"].to_numpy(), height + 1)
-        hits = found.hits.copy()
-        hits[:, 0] -= (frame * (height + 1))[found.hit_cluster]
-        frame += start + first
-        order = pd.Series(frame).groupby(frame).cumcount()
-        table = found.table.assign(
-            id=[f"{file.path.name}:{f}:{i}" for f, i in zip(frame, order, strict=True)],
-            row0=row0,
-            frame=frame,
-            time_s=frame * float(file.header["acq_time"]),
-        )
-        yield Clusters(hits, found.columns, found.offsets, table, "keV")
+    number = np.repeat(np.arange(len(values)), sizes)[good]
+    row, col = np.divmod(flat[good, 0].astype(np.int64), width)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(number, minlength=len(values)))])
+    frame = start + np.arange(len(values))
+    duration = float(file.header["acq_time"])
+    table = pd.DataFrame({"frame": frame, "time_s": frame * duration, "duration_s": duration, "source": file.path.name})
+    yield Frames(row, col, flat[good, 1].astype(np.float32), offsets, (height, width), table, "keV")
+
+
+def _iter_properties(path: Path) -> Iterator[Clusters]:
+    """The clusters of a CSV of properties, each as one hit at its mean position that has all of its energy."""
+    properties = read_properties(path)
+    pixels = properties["n_pix"].to_numpy()
+    if not (np.isfinite(properties[["x_mean", "y_mean", "n_pix", "energy"]]).all().all() and (pixels >= 1).all()):
+        raise InputError(f"{path}: a cluster without position, energy or pixels; copy the file again")
+    place = properties[["y_mean", "x_mean"]].round().to_numpy()
+    if not ((place >= 0) & (place < 4096)).all():
+        raise InputError(f"{path}: a cluster outside of every chip; copy the file again")
+    hits = np.column_stack([place, properties["energy"]]).astype(np.float32)
+    n = len(properties)
+    table = pd.DataFrame(
+        {
+            "id": [f"{path.name}:{i}" for i in range(n)],
+            "label": "",
+            "time_s": properties["time"],
+            "summed_pixels": pixels.astype(np.int64),
+            **{f"mpixdaq_{name}": properties[name] for name in properties},
+            "source": path.name,
+        }
+    )
+    if n:
+        yield Clusters(hits, ("row", "col", "energy"), np.arange(n + 1), table, "keV")
 
 
 def _recognise(start: bytes) -> bool:
@@ -287,4 +290,4 @@ def _recognise(start: bytes) -> bool:
     )
 
 
-FORMAT = Format("mPIXdaq", (".yml", ".yml.gz", ".yaml", ".yaml.gz"), _recognise, iter_clusters, ("partial",))
+FORMAT = Format("mPIXdaq", (".yml", ".yml.gz", ".yaml", ".yaml.gz"), _recognise, iter_parts, ("partial",))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from particle_zoo.cli import replacing
 from particle_zoo.clusters import Clusters
+from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import check_options
 from particle_zoo.errors import InputError
@@ -22,15 +24,19 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Endings that can be written, and the options of each."""
 
+FRAMES: dict[str, tuple[str, ...]] = {".txt": ("layout", "packed"), ".pmf": ("packed",)}
+"""Endings that frames can be written to."""
+
 STREAMS = (".t3pa", ".t3p", ".tpx3", ".txt")
 """Of hits."""
 
 
-def write(path: str | Path, data: Clusters | Hits | Iterable[Any], **options: Any) -> Path:
-    """Write clusters or hits; the ending of the name says which format.
+def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **options: Any) -> Path:
+    """Write clusters, frames or hits; the ending of the name says which format.
 
     `.parquet` takes clusters and keeps everything. `.t3pa` and `.t3p` (Timepix3 hit tables), `.tpx3`
-    (SPIDR stream) and `.txt` (Burda text) take hits and clusters; their options are those of `writers.t3pa.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
+    (SPIDR stream) and `.txt` (Burda text) take hits and clusters; their options are those of `writers.t3pa.write`.
+    Frames go to `.txt` and `.pmf` with a .dsc; options as of `writers.pixet.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
 
     Args:
         path: file to write; it appears when it is complete.
@@ -43,14 +49,30 @@ def write(path: str | Path, data: Clusters | Hits | Iterable[Any], **options: An
     Raises:
         InputError: an unknown ending or option, or data the format cannot hold.
     """
-    from particle_zoo.detectors.writers import burda, clog, parquet, t3p, t3pa, tpx3
+    from particle_zoo.detectors.writers import burda, clog, parquet, pixet, t3p, t3pa, tpx3
 
     path = Path(path)
     suffix = path.suffix.lower()
+    if suffix not in {**OPTIONS, **FRAMES}:
+        raise InputError(
+            f"there is no writer for {path.name!r}; end the name with one of {', '.join({**OPTIONS, **FRAMES})}"
+        )
+    parts: Iterable[Any] = [data] if isinstance(data, (Clusters, Frames, Hits)) else data
+    parts = iter(parts)
+    first = next(parts, None)
+    parts = itertools.chain([] if first is None else [first], parts)
+    if isinstance(first, Frames):
+        if suffix not in FRAMES:
+            raise InputError(
+                f"{suffix} holds no frames; end the name with {' or '.join(FRAMES)}, or cluster them first"
+            )
+        check_options(suffix, options, FRAMES[suffix])
+        # Several files, which appear together.
+        pixet.write(path, parts, **options)
+        return path
     if suffix not in OPTIONS:
-        raise InputError(f"there is no writer for {path.name!r}; end the name with one of {', '.join(OPTIONS)}")
+        raise InputError(f"{suffix} holds frames; received {first!r}")
     check_options(suffix, options, OPTIONS[suffix])
-    parts: Iterable[Any] = [data] if isinstance(data, (Clusters, Hits)) else data
     with replacing(path) as temporary:
         if suffix in STREAMS:
             {".t3pa": t3pa, ".t3p": t3p, ".tpx3": tpx3, ".txt": burda}[suffix].write(temporary, parts, **options)
