@@ -39,8 +39,8 @@ FORMATS: tuple[Format, ...] = (
     pixet.COMPANION,
     vzlusat.COMPANION,
     vzlusat.FORMAT,
-    burda.FORMAT,
     pixet.FORMAT,
+    burda.FORMAT,
     t3p.FORMAT,
     katherine.FORMAT,
 )

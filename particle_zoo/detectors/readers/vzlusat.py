@@ -58,7 +58,7 @@ def iter_clusters(path: str | Path) -> Iterator[Clusters]:
         at = pixels[:, :2] if pixels.ndim == 2 and len(pixels) else np.full((1, 2), -1.0)
         inside = ((at >= 0) & (at < SIDE) & (at == np.floor(at))).all()
         if not (inside and np.isfinite(pixels).all()):
-            raise InputError(f"{path}, cluster {i}: no pixels, or some outside {SIDE} x {SIDE}; copy the file again")
+            raise InputError(f"{path}, cluster {i}: a pixel outside {SIDE} x {SIDE}; copy the file again")
         hits.append(pixels)
     if not hits:
         return
