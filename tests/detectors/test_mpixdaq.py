@@ -200,9 +200,8 @@ def test_frames_of_the_black_forest_stone_give_the_clusters_of_mpixdaq(real_data
     assert len(ours) == 19_639
     assert ours == theirs
     # Their energies too, and the sums mPIXdaq published.
-    published = yaml.load(
-        gzip.open(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz", "rt"), yaml.CSafeLoader
-    )
+    with gzip.open(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz", "rt") as file:
+        published = yaml.load(file, yaml.CSafeLoader)
     sums = [entry[0][published["keys"].index("energy")] for entry in published["cluster_data"]]
     np.testing.assert_allclose(np.add.reduceat(clusters.column("energy"), clusters.offsets[:-1]), sums, rtol=1e-6)
 

@@ -10,11 +10,15 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers import (
+    allpix,
     burda,
     ccd,
+    clist,
     clog,
+    deposits,
     fits,
     katherine,
+    mm,
     mpixdaq,
     parquet,
     pixet,
@@ -33,6 +37,12 @@ FORMATS: tuple[Format, ...] = (
     tpx3.FORMAT,
     t3pa.FORMAT,
     clog.FORMAT,
+    clist.FORMAT,
+    allpix.FORMAT,
+    deposits.FORMAT,
+    mm.FORMAT,
+    mm.SIMULATED,
+    mm.COMPANION,
     mpixdaq.FORMAT,
     ccd.TAR_FORMAT,
     ccd.CSV_FORMAT,

@@ -8,7 +8,6 @@ in the file, and of a sub-frame. Frames of Timepix3 with Type=u64 pack two measu
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ import pandas as pd
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.readers import dsc
 from particle_zoo.detectors.readers.format import Format
-from particle_zoo.detectors.readers.text import blocks
+from particle_zoo.detectors.readers.text import NUMBER, blocks, numbers
 from particle_zoo.errors import InputError
 
 SHAPE = (256, 256)
@@ -30,7 +29,6 @@ MODES = {"toa+tot": 29, "event+itot": 24}
 BLOCK = 2**23
 """Bytes of text read at a time."""
 
-NUMBER = rb"-?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,3})?"
 LINES = {
     "matrix": re.compile(rb"(?:" + NUMBER + rb"[ \t]+){63,}(?:" + NUMBER + rb")?[ \t]*"),
     "sparse": re.compile(rb"\d{1,10}\t" + NUMBER + rb"[ \t]*"),
@@ -150,7 +148,7 @@ def _matrices(path: Path, shape: tuple[int, int] | None, partial: bool, block: i
         )
     rest, width = None, shape[1] if shape else None
     for line, text in blocks(path, block, offset=offset, whole=not partial):
-        rows = _numbers(path, text, line, width)
+        rows = numbers(path, text, line, width)
         width = rows.shape[1]
         height = shape[0] if shape else width
         rows = rows if rest is None else np.concatenate([rest, rows])
@@ -175,36 +173,6 @@ def _starts_line(path: Path, offset: int) -> bool:
     with path.open("rb") as file:
         file.seek(offset - 1)
         return file.read(1) == b"\n"
-
-
-def _numbers(path: Path, text: bytes, line: int, width: int | None) -> np.ndarray:
-    """(rows, columns) float64 of lines of numbers between single spaces."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    text = text.replace(b"\r\n", b"\n").replace(b"\t", b" ").replace(b" \n", b"\n")
-    text = text[:-1] if text.endswith(b" ") else text
-    width = width or len(text[: text.find(b"\n")].split())
-    try:
-        table = csv.read_csv(
-            io.BytesIO(text),
-            read_options=csv.ReadOptions(column_names=[str(i) for i in range(width)], use_threads=False),
-            parse_options=csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(column_types={str(i): pa.float64() for i in range(width)}),
-        )
-        rows = np.column_stack([column.to_numpy() for column in table.columns])
-        if np.isfinite(rows).all():
-            return rows
-    except (ValueError, pa.ArrowException):
-        pass
-    pattern = re.compile(NUMBER + rb"(?: " + NUMBER + rb"){%d}" % (width - 1))
-    for number, row in enumerate(text.split(b"\n"), line):
-        if not pattern.fullmatch(row):
-            raise InputError(
-                f"{path}, line {number}: expected {width} numbers with a space between; received {row[:30]!r} of "
-                f"{len(row.split())}; copy the file again"
-            )
-    raise InputError(f"{path}, line {line}: expected rows of {width} numbers; copy the file again")
 
 
 def _lists(path: Path, layout: str, shape: tuple[int, int] | None, partial: bool, block: int) -> Iterator[tuple]:
@@ -238,7 +206,7 @@ def _listed(path: Path, text: bytes, line: int, names: tuple[str, ...], shape: t
     if not joined:
         nothing = np.empty(0, np.int64)
         return nothing, nothing, nothing.astype(float), sizes, shape
-    table = _numbers(path, joined, line, len(names)).T
+    table = numbers(path, joined, line, len(names)).T
     if names[0] == "index":
         row, col = np.divmod(table[0], shape[1])
     else:

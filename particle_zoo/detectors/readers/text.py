@@ -13,6 +13,7 @@ import pandas as pd
 
 from particle_zoo.errors import InputError
 
+NUMBER = rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,3})?"
 BLOCK = 2**24
 """Bytes of text read at a time."""
 
@@ -54,6 +55,49 @@ def blocks(path: Path, size: int = BLOCK, *, offset: int = 0, whole: bool = True
             f"{path}, line {line}: the last line has no end, so its last number may be cut; copy the file again, or read "
             "the lines before it with partial=True"
         )
+
+
+def numbers(path: Path, text: bytes, line: int, width: int | None = None) -> np.ndarray:
+    """(rows, width) float64 of lines of numbers between spaces or tabs, correctly rounded.
+
+    Args:
+        path: for the error sentence.
+        text: lines.
+        line: number of the first.
+        width: numbers in a line; by default as many as in the first.
+
+    Raises:
+        InputError: a line that is not so many numbers; names it.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    flat = text.replace(b"\r\n", b"\n").replace(b"\t", b" ").replace(b" \n", b"\n")
+    flat = flat[:-1] if flat.endswith(b" ") else flat
+    if b"  " in flat or b"\n " in flat or flat.startswith(b" "):
+        flat = re.sub(rb"^ +| +$", b"", re.sub(rb" {2,}", b" ", flat), flags=re.MULTILINE)
+    width = width or len(flat[: flat.find(b"\n")].split())
+    names = [str(i) for i in range(width)]
+    try:
+        table = csv.read_csv(
+            io.BytesIO(flat),
+            read_options=csv.ReadOptions(column_names=names, use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=width == 1),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
+        )
+        rows = np.column_stack([column.to_numpy() for column in table.columns])
+        if np.isfinite(rows).all():
+            return rows
+    except (ValueError, pa.ArrowException):
+        pass
+    pattern = re.compile(NUMBER + rb"(?: " + NUMBER + rb"){%d}" % (width - 1))
+    for number, row in enumerate(flat.split(b"\n"), line):
+        if not pattern.fullmatch(row):
+            raise InputError(
+                f"{path}, line {number}: expected {width} numbers; received {row[:30]!r} of {len(row.split())}; copy the file "
+                "again"
+            )
+    raise InputError(f"{path}, line {line}: expected rows of {width} numbers; copy the file again")
 
 
 def integers(path: Path, text: bytes, line: int, names: tuple[str, ...], what: str) -> dict[str, np.ndarray]:

@@ -21,6 +21,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ".tpx3": ("spacing_ns", "calibration"),
     ".txt": ("spacing_ns", "calibration"),
     ".clog": ("per_frame", "start_s", "duration_s"),
+    ".clist": (),
+    ".elist": (),
+    ".ini": (),
 }
 """Endings that can be written, and the options of each."""
 
@@ -36,7 +39,7 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
 
     `.parquet` takes clusters and keeps everything. `.t3pa` and `.t3p` (Timepix3 hit tables), `.tpx3`
     (SPIDR stream) and `.txt` (Burda text) take hits and clusters; their options are those of `writers.t3pa.write`.
-    Frames go to `.txt` and `.pmf` with a .dsc; options as of `writers.pixet.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
+    `.clist`, `.elist` and `.ini` (MM) take clusters with times. Frames go to `.txt` and `.pmf` with a .dsc; options as of `writers.pixet.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
 
     Args:
         path: file to write; it appears when it is complete.
@@ -49,7 +52,7 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
     Raises:
         InputError: an unknown ending or option, or data the format cannot hold.
     """
-    from particle_zoo.detectors.writers import burda, clog, parquet, pixet, t3p, t3pa, tpx3
+    from particle_zoo.detectors.writers import burda, clist, clog, mm, parquet, pixet, t3p, t3pa, tpx3
 
     path = Path(path)
     suffix = path.suffix.lower()
@@ -73,9 +76,15 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
     if suffix not in OPTIONS:
         raise InputError(f"{suffix} holds frames; received {first!r}")
     check_options(suffix, options, OPTIONS[suffix])
+    if suffix == ".ini":
+        # Three files, which appear together.
+        mm.write(path, _only_clusters(parts, suffix))
+        return path
     with replacing(path) as temporary:
         if suffix in STREAMS:
             {".t3pa": t3pa, ".t3p": t3p, ".tpx3": tpx3, ".txt": burda}[suffix].write(temporary, parts, **options)
+        elif suffix in (".clist", ".elist"):
+            clist.write(temporary, _only_clusters(parts, suffix))
         elif suffix == ".clog":
             clog.write(temporary, _only_clusters(parts, suffix), **options)
         else:
