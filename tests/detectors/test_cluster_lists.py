@@ -83,6 +83,7 @@ def test_clist_round_trip(tmp_path: Path) -> None:
         (("[127, 72, 46.0, 0.000]", "[127.5, 72, 46.0, 0]"), "line 3: expected a time and pixels"),
         (("[3, 7, 6.25, 0.0]", "[3, 7, x, 0.0]"), "line 4: expected a time and pixels"),
         (("\t1\n", "\t1\t9\n"), "line 3: 7 columns of 6"),
+        (("11.75\t2", "11.75\t3"), "line 4: Size is 3, ClusterPixels has 2"),
         (("keV", "MeV"), "energies are in 'MeV'"),
         (("Mine", "Size"), "a column appears twice"),
     ],

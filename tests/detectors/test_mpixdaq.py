@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from particle_zoo import Clusters, Frames, InputError, read
-from particle_zoo.detectors.clustering import cluster
-from particle_zoo.detectors.readers import mpixdaq
+from particle_zoo import Clusters, InputError
+from particle_zoo.detectors.frames import Frames
+from particle_zoo.detectors.readers import iter_parts, mpixdaq
 
 HEADER = """--- #frame data
 meta_data:
@@ -51,67 +52,144 @@ def saved(path: Path, text: str) -> Path:
     return path
 
 
+def frames(path: Path, **options: object) -> Frames:
+    return Frames.concat(part for part in iter_parts(path, **options) if isinstance(part, Frames))
+
+
+def clusters(path: Path, **options: object) -> Clusters:
+    return Clusters.concat(part for part in iter_parts(path, **options) if isinstance(part, Clusters))
+
+
 @pytest.mark.parametrize("name", ["f.yml", "f.yml.gz", "frames.txt"])
 def test_golden_frames(tmp_path: Path, name: str) -> None:
-    frames = read(saved(tmp_path / name, HEADER + FRAMES))
-    assert isinstance(frames, Frames)
-    assert (frames.shape, frames.unit, frames.offsets.tolist()) == ((256, 256), "keV", [0, 3, 3, 6])
-    assert frames.table["frame"].tolist() == [0, 1, 2]
-    assert frames.table["time_s"].tolist() == [0, 0.5, 1]
-    found = cluster(frames)
-    assert [h.tolist() for h in found] == [
-        [[1, 71, 22], [2, 72, 15.5]],
-        [[15, 160, 7]],
-        [[255, 255, 9], [254, 255, 3]],
-        [[0, 0, 5]],
-    ]
-    assert found.table["frame"].tolist() == [0, 0, 2, 2]
-    assert found.table["time_s"].tolist() == [0, 0, 1, 1]
-    assert found.unit == "keV"
+    found = frames(saved(tmp_path / name, HEADER + FRAMES))
+    assert found.row.tolist() == [1, 2, 15, 255, 254, 0]
+    assert found.col.tolist() == [71, 72, 160, 255, 255, 0]
+    assert found.energy.tolist() == [22, 15.5, 7, 9, 3, 5]
+    assert found.offsets.tolist() == [0, 3, 3, 6]
+    assert (found.unit, found.shape) == ("keV", (256, 256))
+    assert found.table is not None
+    assert found.table["frame"].tolist() == [0, 1, 2]
+    assert found.table["time_s"].tolist() == [0, 0.5, 1]
+    assert found.table["duration_s"].tolist() == [0.5] * 3
+    assert found.table["source"].tolist() == [name] * 3
 
 
 def test_golden_clusters(tmp_path: Path) -> None:
-    found = read(saved(tmp_path / "c.yml", CLUSTERS.replace("\n", "\r\n")))
+    found = clusters(saved(tmp_path / "c.yml", CLUSTERS.replace("\n", "\r\n")))
     assert [h.tolist() for h in found] == [[[206, 93, 133], [206, 94, 24]], [[78, 182, 7]]]
     assert found.table["time_s"].tolist() == [0.5, 2.5]
 
 
 def test_bad_pixels_are_left_out_of_frames(tmp_path: Path) -> None:
-    found = cluster(read(saved(tmp_path / "f.yml", HEADER + "badPixels: [584, 0]\n" + FRAMES)))
-    assert found.sizes.tolist() == [1, 1, 2]
+    found = frames(saved(tmp_path / "f.yml", HEADER + "badPixels: [584, 0]\n" + FRAMES))
+    assert found.offsets.tolist() == [0, 2, 2, 4]
 
 
-def test_frames_do_not_touch_each_other(tmp_path: Path) -> None:
-    # The last row of one frame and the first of the next.
+def test_batches_follow_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mpixdaq, "BATCH", 50)
     entries = "".join(f"  - [[{65280 + i}, 8], [{i}, 8]]\n" for i in range(120))
-    found = cluster(read(saved(tmp_path / "f.yml", HEADER + "frame_data:\n" + entries + "... #end\n")))
-    assert found.sizes.tolist() == [1] * 240
-    assert found.table["frame"].tolist() == np.repeat(np.arange(120), 2).tolist()
-    assert found.hits[:2].tolist() == [[255, 0, 8], [0, 0, 8]]
+    path = saved(tmp_path / "f.yml", HEADER + "frame_data:\n" + entries + "... #end\n")
+    assert [len(part) for part in iter_parts(path)] == [50, 50, 20]
+    found = frames(path)
+    assert found.table is not None
+    assert found.table["frame"].tolist() == list(range(120))
+    assert found.col.tolist() == np.repeat(np.arange(120), 2).tolist()
+    assert found.row.tolist() == [255, 0] * 120
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+@pytest.mark.parametrize("content", [HEADER + FRAMES, CLUSTERS, CLUSTERS.replace("\n", "\r\n")])
+def test_blocks_of_any_size_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, content: str
+) -> None:
+    path = saved(tmp_path / "f.yml.gz", content)
+    whole = list(iter_parts(path))
+    monkeypatch.setattr(mpixdaq, "TEXT", size)
+    pieces = list(iter_parts(path))
+    assert len(pieces) >= len(whole) == 1
+    if isinstance(whole[0], Frames):
+        joined = Frames.concat(part for part in pieces if isinstance(part, Frames))
+        for name in ("row", "col", "energy", "offsets"):
+            np.testing.assert_array_equal(getattr(joined, name), getattr(whole[0], name), name)
+        assert joined.table is not None
+        assert joined.table.equals(whole[0].table)
+    else:
+        clusters_ = Clusters.concat(part for part in pieces if isinstance(part, Clusters))
+        np.testing.assert_array_equal(clusters_.hits, whole[0].hits)
+        assert clusters_.table.equals(whole[0].table)
+
+
+def test_a_large_run_needs_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 MB of text in blocks of 16 kB: a small part of it is in memory at any time."""
+    entry = "  - [" + ", ".join(f"[{i}, 8]" for i in range(0, 60000, 150)) + "]\n"
+    path = tmp_path / "f.yml.gz"
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        file.write(HEADER + "frame_data:\n" + entry * 2000 + "... #end\n")
+    size = len(entry) * 2000
+    assert size > 8e6
+    monkeypatch.setattr(mpixdaq, "TEXT", 2**14)
+    list(iter_parts(saved(tmp_path / "small.yml", HEADER + FRAMES)))
+    tracemalloc.start()
+    assert sum(len(part) for part in iter_parts(path)) == 2000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < size / 4
+
+
+def test_an_error_far_into_the_file_names_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mpixdaq, "TEXT", 50)
+    entries = "".join(f"  - [[{i}, 8]]\n\n" for i in range(100)) + "  - [[1, x]]\n"
+    with pytest.raises(InputError, match=r"line 208 \(frame 100\)"):
+        frames(saved(tmp_path / "f.yml", HEADER + "frame_data:\n" + entries + "... #end\n"))
 
 
 def test_what_yaml_says_is_what_is_read(tmp_path: Path) -> None:
     entries = yaml.safe_load(CLUSTERS)["cluster_data"]
-    found = read(saved(tmp_path / "c.yml", CLUSTERS))
+    found = clusters(saved(tmp_path / "c.yml", CLUSTERS))
     pixels = [[[h[0] * 256 + h[1], h[2]] for h in cluster.tolist()] for cluster in found]
     assert pixels == [entry[1] for entry in entries]
 
 
-def test_csv_of_properties_gives_one_hit_a_cluster_and_says_so(tmp_path: Path) -> None:
+def test_a_csv_gives_one_summed_hit_a_cluster(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
-    path.write_text("time,x_mean,y_mean,n_pix,energy\n0.5,93.2,207.2,5,266.0\n")
-    assert mpixdaq.read_properties(path)["energy"].tolist() == [266.0]
-    found = read(path)
-    assert found.hits.tolist() == [[207, 93, 266]]
-    assert found.table["summed_pixels"].tolist() == [5]
-    assert found.table["mpixdaq_x_mean"].tolist() == [93.2]
-    assert found.features()["size"].tolist() == [5]
-    path.write_text("time,x_mean,y_mean,n_pix,energy\n0.5,93.2,207.2,0,266.0\n")
-    with pytest.raises(InputError, match=r"run\.csv: a cluster without"):
-        read(path)
-    path.write_text("time,x_mean,y_mean,n_pix,energy\n0.5,93.2,a,5,266.0\n")
-    with pytest.raises(InputError, match=r"run\.csv"):
-        mpixdaq.read_properties(path)
+    path.write_text("time,x_mean,y_mean,n_pix,energy,w\n0.5,93.2,207.6,5,266.0,3\n1.0,7.0,9.0,1,5.5,1\n")
+    assert mpixdaq.read_properties(path)["energy"].tolist() == [266.0, 5.5]
+    found = clusters(path)
+    assert [h.tolist() for h in found] == [[[208, 93, 266]], [[9, 7, 5.5]]]
+    assert found.table["summed_pixels"].tolist() == [5, 1]
+    assert found.table["summed_pixels"].dtype == np.int64
+    assert found.table[["time_s", "x_mean", "w"]].to_numpy().tolist() == [[0.5, 93.2, 3], [1, 7, 1]]
+    assert found.unit == "keV"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0.5,93.2,a,5,266.0", "property table"),
+        ("0.5,93.2,-4,5,266.0", "row 2: y_mean is -4"),
+        ("0.5,93.2,,5,266.0", "row 2: y_mean is nan"),
+        ("0.5,93.2,4,0,266.0", "row 2: n_pix is 0"),
+        ("0.5,93.2,4,1,266.0,3", "property table"),
+        ("0.5,93.2,4,1", "property table"),
+        ("0.5,93.2,4,1.5,266.0", "n_pix is no whole number"),
+    ],
+)
+def test_bad_properties(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text(f"time,x_mean,y_mean,n_pix,energy\n0.5,93.2,207.2,5,266.0\n{row}\n")
+    with pytest.raises(InputError, match=message) as error:
+        clusters(path)
+    assert "run.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+    path.write_text("time,x_mean,y_mean,energy\n0.5,93.2,207.2,266.0\n")
+    with pytest.raises(InputError, match="no column n_pix"):
+        clusters(path)
+
+
+def test_frames_are_no_clusters(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds frames; cluster them"):
+        list(mpixdaq.iter_clusters(saved(tmp_path / "f.yml", HEADER + FRAMES)))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +211,7 @@ def test_csv_of_properties_gives_one_hit_a_cluster_and_says_so(tmp_path: Path) -
 )
 def test_bad_content(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
-        read(saved(tmp_path / "bad.yml", text))
+        list(iter_parts(saved(tmp_path / "bad.yml", text)))
     assert "bad.yml" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -142,17 +220,18 @@ def test_a_crashed_run_can_be_read_in_part(tmp_path: Path) -> None:
     text = (HEADER + FRAMES)[: (HEADER + FRAMES).index("65279")]
     path = saved(tmp_path / "f.yml", text)
     with pytest.raises(InputError, match="end mark"):
-        read(path)
-    assert len(read(path, partial=True)) == 2
+        frames(path)
+    found = frames(path, partial=True)
+    assert (len(found), found.col.tolist()) == (2, [71, 72, 160])
     with pytest.raises(InputError, match="no option threshold"):
-        read(path, threshold=3)
+        frames(path, threshold=3)
 
 
 def test_cut_gzip_names_the_place(tmp_path: Path) -> None:
     path = saved(tmp_path / "f.yml.gz", HEADER + FRAMES)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"f\.yml\.gz is a damaged gzip file, \d+ bytes"):
-        read(path)
+        frames(path)
 
 
 @given(
@@ -172,7 +251,7 @@ def test_fuzzed(tmp_path: Path, text: str, packed: bool, cut: int, flips: list[t
     (tmp_path / name).write_bytes(bytes(content))
     message = ""
     try:
-        assert isinstance(read(tmp_path / name), (Clusters, Frames))
+        assert all(isinstance(part, (Clusters, Frames)) for part in iter_parts(tmp_path / name))
     except InputError as error:
         message = str(error)
         assert name in message
@@ -184,7 +263,7 @@ def test_fuzzed(tmp_path: Path, text: str, packed: bool, cut: int, flips: list[t
 def test_fuzzed_lists(tmp_path: Path, entries: str) -> None:
     message = ""
     try:
-        read(saved(tmp_path / "f.yml", f"{HEADER}frame_data:\n - {entries}\n... #end\n"))
+        list(iter_parts(saved(tmp_path / "f.yml", f"{HEADER}frame_data:\n - {entries}\n... #end\n")))
     except InputError as error:
         message = str(error)
     assert "\n" not in message
@@ -193,22 +272,28 @@ def test_fuzzed_lists(tmp_path: Path, entries: str) -> None:
 @pytest.mark.real_data
 def test_frames_of_the_black_forest_stone_give_the_clusters_of_mpixdaq(real_data: Path) -> None:
     """The same run as frames and as the clusters mPIXdaq found in them: the same sets of pixels."""
-    frames = read(real_data / "timepix1" / "BlackForestStone.yml.gz")
-    assert (len(frames), frames.shape) == (2000, (256, 256))
-    clusters = read(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz")
-    ours, theirs = (sorted(sorted(map(tuple, h.tolist())) for h in part) for part in (cluster(frames), clusters))
+    from scipy import ndimage
+
+    run = frames(real_data / "timepix1" / "BlackForestStone.yml.gz")
+    theirs = clusters(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz")
+    assert len(run) == 2000
+    ours = []
+    for i in range(len(run)):
+        image = run[i].dense()[0]
+        labels, _ = ndimage.label(image > 0, np.ones((3, 3)))
+        row, col = np.nonzero(labels)
+        pixels = np.column_stack([row, col, image[row, col]]).tolist()
+        found: dict[int, list[tuple[float, ...]]] = {}
+        for number, pixel in zip(labels[row, col].tolist(), pixels, strict=True):
+            found.setdefault(number, []).append(tuple(pixel))
+        ours += [sorted(members) for members in found.values()]
     assert len(ours) == 19_639
-    assert ours == theirs
-    # Their energies too, and the sums mPIXdaq published.
-    with gzip.open(real_data / "timepix1" / "BlackForestStone_clusters.yml.gz", "rt") as file:
-        published = yaml.load(file, yaml.CSafeLoader)
-    sums = [entry[0][published["keys"].index("energy")] for entry in published["cluster_data"]]
-    np.testing.assert_allclose(np.add.reduceat(clusters.column("energy"), clusters.offsets[:-1]), sums, rtol=1e-6)
+    assert sorted(ours) == sorted(sorted(map(tuple, h.tolist())) for h in theirs)
 
 
 @pytest.mark.real_data
 def test_gamma_run(real_data: Path) -> None:
-    clusters = read(real_data / "timepix1" / "gammaRadiation_clusters.yml.gz")
-    assert len(clusters) == 5621
+    found = clusters(real_data / "timepix1" / "gammaRadiation_clusters.yml.gz")
+    assert len(found) == 5621
     # Section 4.5 of our facts: 13-39 % single pixels.
-    assert 0.13 < (clusters.sizes == 1).mean() < 0.39
+    assert 0.13 < (found.sizes == 1).mean() < 0.39

@@ -1,28 +1,27 @@
 from __future__ import annotations
 
+import gzip
+import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from particle_zoo import Frames, InputError, read
-from particle_zoo.detectors.clustering import cluster
-from particle_zoo.detectors.readers import pixet
+from particle_zoo import Clusters, InputError
+from particle_zoo.detectors.frames import Frames
+from particle_zoo.detectors.readers import FORMATS, iter_parts, pixet
+from particle_zoo.detectors.readers.format import find
+from particle_zoo.detectors.readers.pixet_text import iter_lists
 from particle_zoo.detectors.writers import write
-from tests.detectors.damage import broken, damages, fuzzed, read_or_one_sentence
 
-# As Pixet 1.4.7 writes it, with decimal commas.
-DSC = """A000000002
-[F0]
-Type=i16 matrix width=5 height=3
-"Acq Serie Index" ("Acquisition serie index"):
-u32[1]
-0 
+fuzzed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-"Acq time" ("Acquisition time [s]"):
+# Blocks as Pixet 1.4.7 writes them, with its decimal comma.
+BLOCKS = """"Acq time" ("Acquisition time [s]"):
 double[1]
 0,250000 
 
@@ -30,251 +29,535 @@ double[1]
 char[9]
 D03-W0005
 
-"DACs" ("DACs"):
-u16[3]
-128 8 128 
-
 "HV" ("High voltage [V]"):
 double[1]
 100,000000 
 
+"Mpx type" ("Medipix type (1-MXR, 2-TPX, 3-MPX3, 4-TPX3)"):
+i32[1]
+4 
+
 "Start time" ("Acquisition start time"):
 double[1]
-1485952751,924687 
+1486369851,802208 
 
 "Threshold" ("Threshold [keV]"):
 double[1]
-5.0 
-
-
-[F1]
-Type=i16 matrix width=5 height=3
-"Start time" ("Acquisition start time"):
-double[1]
-1485952752,5 
+85,695970 
 
 """
-TWO = "1 0 0 0 0 \n0 2 0 0 0 \n0 0 0 30 0 \n0 0 0 0 0 \n0 0 5 0 0 \n0 0 0 0 0 \n"
 
 
-def described(path: Path, text: str = TWO, about: str = DSC) -> Path:
-    path.write_text(text)
-    path.with_name(path.name + ".dsc").write_text(about)
-    return path
+def described(path: Path, *types: str, blocks: str = "", end: str = "\n") -> None:
+    frames = "\n".join(f"[F{i}]\nType={kind} width=256 height=256\n{blocks}" for i, kind in enumerate(types))
+    text = f"A{len(types):09d}\n{frames}"
+    path.with_name(path.name + ".dsc").write_bytes(text.replace("\n", end).encode())
 
 
-@pytest.mark.parametrize("name", ["a.pmf", "a.txt", "noname"])
-def test_matrix_with_its_description(tmp_path: Path, name: str) -> None:
-    if name == "noname":
-        # Five columns are no matrix by content: the name or a plain 256 x 256 says so.
-        with pytest.raises(InputError, match="of no format known"):
-            read(described(tmp_path / name))
-        return
-    frames = read(described(tmp_path / name))
-    assert frames.dense().tolist() == [
-        [[1, 0, 0, 0, 0], [0, 2, 0, 0, 0], [0, 0, 0, 30, 0]],
-        [[0, 0, 0, 0, 0], [0, 0, 5, 0, 0], [0, 0, 0, 0, 0]],
+def matrix(*images: dict[tuple[int, int], float], side: int = 256) -> str:
+    lines = []
+    for image in images:
+        for row in range(side):
+            lines.append(" ".join(str(image.get((row, col), 0)) for col in range(side)) + " \n")
+    return "".join(lines)
+
+
+def frames(path: Path, **options: object) -> Frames:
+    parts = list(iter_parts(path, **options))
+    return Frames.concat(part for part in parts if isinstance(part, Frames))
+
+
+def pixels(found: Frames) -> list[list[tuple[float, ...]]]:
+    return [
+        list(zip(f.row.tolist(), f.col.tolist(), f.energy.tolist(), strict=True))
+        for f in map(found.__getitem__, range(len(found)))
     ]
-    assert frames.unit == "ToT"
-    first, second = frames.table.to_dict("records")
-    assert (first["start_s"], first["duration_s"], first["threshold_kev"]) == (1485952751.924687, 0.25, 5)
-    assert (first["bias_v"], first["chipboard"], second["start_s"]) == (100, "D03-W0005", 1485952752.5)
-    assert frames.table["source"].tolist() == [name, name]
 
 
-def test_a_matrix_of_a_chip_needs_no_description(tmp_path: Path) -> None:
-    image = np.zeros((256, 256), int)
-    image[3, 200], image[255, 0] = 7, 9
-    text = "".join(" ".join(map(str, row)) + " \r\n" for row in image.tolist())
-    for name, content in (("a.txt", text), ("no-ending", text), ("two.pmf", 2 * text)):
-        (tmp_path / name).write_text(content)
-        frames = read(tmp_path / name)
-        assert frames.row[:2].tolist() == [3, 255]
-        assert len(frames) == 1 + (name == "two.pmf")
-    # keV, as VZLUSAT-1 has them.
-    (tmp_path / "kev.txt").write_text(text.replace(" 7 ", " 7.25 "))
-    kev = read(tmp_path / "kev.txt", unit="keV")
-    assert (kev.energy[0], kev.unit) == (7.25, "keV")
+def assert_same(found: Frames, expected: Frames) -> None:
+    assert (found.shape, found.unit, found.offsets.tolist()) == (
+        expected.shape,
+        expected.unit,
+        expected.offsets.tolist(),
+    )
+    order = np.lexsort((expected.col, expected.row, expected.pixel_frame))
+    for name in ("row", "col", "energy", "toa"):
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            ours = ours[np.lexsort((found.col, found.row, found.pixel_frame))]
+            np.testing.assert_array_equal(ours, theirs[order], name)
 
 
-def test_lists_of_pixels(tmp_path: Path) -> None:
-    (tmp_path / "sparse.txt").write_text("259\t4\n65535\t1\n#\n#\n0\t9\n#\n")
-    frames = read(tmp_path / "sparse.txt")
-    assert frames.offsets.tolist() == [0, 2, 2, 3]
-    assert list(zip(frames.row.tolist(), frames.col.tolist(), frames.energy.tolist(), strict=True)) == [
-        (1, 3, 4), (255, 255, 1), (0, 0, 9),
-    ]  # fmt: skip
-    (tmp_path / "xyc.txt").write_bytes(b"3\t1\t4\r\n255\t0\t1\r\n")
-    frames = read(tmp_path / "xyc.txt")
-    assert (frames.row.tolist(), frames.col.tolist(), len(frames)) == ([1, 0], [3, 255], 1)
+def example(n: int = 4, seed: int = 0, unit: str = "ToT") -> Frames:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(1, 1000, (n, 256, 256)) * (rng.random((n, 256, 256)) < 0.002)
+    if n > 2:
+        images[1] = 0
+    images[0, 0, 0] = images[-1, 255, 255] = 7
+    table = pd.DataFrame({"frame": range(n), "start_s": 1.5e9 + 0.1 * np.arange(n), "duration_s": 0.1, "hv_v": 70.0})
+    return Frames.from_dense(images / (3 if unit == "keV" else 1), unit=unit, table=table)
 
 
-def test_packed_frames_of_timepix3(tmp_path: Path) -> None:
-    """0x1B01B074 is FToA 27, ToT 6, ToA 12404; 0x3C8109 is 242 events, integrated ToT 265."""
-    about = DSC.split("[F1]")[0].replace("A000000002", "A000000001").replace("i16", "u64")
-    text = f"{0x1B01B074} 0 0 0 0 \n" + "0 0 0 0 0 \n" * 2
-    frames = read(described(tmp_path / "a.pmf", text, about), mode="toa+tot")
-    assert (frames.energy.tolist(), frames.toa.tolist()) == ([6], [16 * 12404 - 27])
-    assert cluster(frames).column("toa").tolist() == [(16 * 12404 - 27) * 1.5625]
-    events = read(described(tmp_path / "b.pmf", text.replace(str(0x1B01B074), str(0x3C8109)), about), mode="event+itot")
-    assert (events.energy.tolist(), events.toa) == ([265], None)
-    for options, message in (
-        ({}, "say what they hold"),
-        ({"mode": "event+itot"}, "more than 24 bits"),
-        ({"mode": "x"}, "mode"),
-    ):
-        with pytest.raises(InputError, match=message):
-            read(tmp_path / "a.pmf", **options)
-    with pytest.raises(InputError, match="leave mode out"):
-        read(described(tmp_path / "c.pmf"), mode="toa+tot")
+# Golden values -----------------------------------------------------------------------------------------------------
 
 
-def test_blocks_and_the_index_give_the_same_frames(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    images = np.where(rng.random((9, 6, 70)) < 0.05, rng.integers(1, 999, (9, 6, 70)), 0)
-    frames = Frames.from_dense(images, table=pd.DataFrame({"frame": range(9), "start_s": np.arange(9) + 0.25}))
-    path = write(tmp_path / "run.pmf", frames)
-    np.testing.assert_array_equal(read(path, block=700).dense(), images)
-    assert len(list(pixet.iter_frames(path, block=700))) > 3
-    # N frames have N - 1 records of 24 bytes; the first points at the empty line before [F1] and at frame 1.
-    index = np.frombuffer((tmp_path / "run.pmf.idx").read_bytes(), "<i8").reshape(-1, 3)
-    assert index.shape == (8, 3)
-    assert (tmp_path / "run.pmf.dsc").read_bytes()[index[0, 0] :].startswith(b"\n[F1]")
-    assert path.read_bytes()[index[3, 1] - 1 : index[3, 1]] == b"\n"
-    for _ in range(2):
-        part = read(path, first=4, count=3)
-        np.testing.assert_array_equal(part.dense(), images[4:7])
-        assert part.table["start_s"].tolist() == [4.25, 5.25, 6.25]
-        (tmp_path / "run.pmf.idx").unlink(missing_ok=True)
+def test_a_matrix_is_read_row_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(matrix({(0, 1): 5, (3, 255): 9, (255, 0): 1}))
+    found = frames(path)
+    assert pixels(found) == [[(0, 1, 5), (3, 255, 9), (255, 0, 1)]]
+    assert (found.unit, found.shape, found.energy.dtype) == ("ToT", (256, 256), np.float32)
+    assert found.table is not None
+    assert found.table.to_dict("records") == [{"frame": 0, "source": "a.txt"}]
 
 
-def test_an_index_of_another_file(tmp_path: Path) -> None:
-    path = write(tmp_path / "run.pmf", Frames.from_dense(np.eye(70)[None].repeat(3, 0)))
-    index = tmp_path / "run.pmf.idx"
-    good = np.frombuffer(index.read_bytes(), pixet.INDEX).copy()
-    for change in (5, 10**9):
-        good["frame"][0] = change
-        index.write_bytes(good.tobytes())
-        with pytest.raises(InputError, match=r"remove (it|the \.idx)"):
-            read(path, first=1)
-    index.write_bytes(b"short")
-    with pytest.raises(InputError, match="is damaged"):
-        read(path, first=1)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_stacked_matrices_with_their_description(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.pmf"
+    path.write_bytes(matrix({(0, 1): 5}, {}, {(9, 9): 3}).replace("\n", end).encode())
+    assert path.stat().st_size == 3 * 256 * (512 + len(end))
+    described(path, *["i16 matrix"] * 3, blocks=BLOCKS, end=end)
+    found = frames(path, block=2)
+    assert pixels(found) == [[(0, 1, 5)], [], [(9, 9, 3)]]
+    assert found.table is not None
+    assert found.table["frame"].tolist() == [0, 1, 2]
+    first = found.table.iloc[0].drop("clock_mhz").to_dict()
+    assert first == {
+        "frame": 0, "start_s": 1486369851.802208, "duration_s": 0.25, "threshold_kev": 85.69597, "hv_v": 100.0,
+        "chip_type": "TPX3", "chip_id": "D03-W0005", "source": "a.pmf",
+    }  # fmt: skip
 
 
-frames_of_pixels = st.lists(
-    st.dictionaries(st.tuples(st.integers(0, 4), st.integers(0, 69)), st.integers(1, 2**24), max_size=6),
-    min_size=1,
-    max_size=4,
-)
+def test_the_description_gives_the_shape(tmp_path: Path) -> None:
+    path = tmp_path / "a.pmf"
+    path.write_text("".join("1 " + "0 " * 511 + "\n" for _ in range(256)))
+    (tmp_path / "a.pmf.dsc").write_text("A000000001\n[F0]\nType=i16 matrix width=512 height=256\n")
+    found = frames(path)
+    assert (found.shape, len(found.row), found.col.max()) == ((256, 512), 256, 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "layout"), [("a.pmf", "matrix"), ("a.txt", "matrix"), ("a.txt", "sparse"), ("a.txt", "xyc")]
-)
-@given(found=frames_of_pixels, scale=st.sampled_from([1, 1.1]))
+def test_the_legend_of_the_file_says_what_a_chip_type_means(tmp_path: Path) -> None:
+    """Pixelman counts 1 MPX2.1, 2 MXR, 3 TPX; Pixet 1 MXR, 2 TPX, 3 MPX3."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"1\t2\t3\r\n")
+    described(path, "i16 [X,Y,C]", blocks='"Mpx type" ("Medipix type (1-2.1, 2-MXR, 3-TPX)"):\ni32[1]\n3 \n\n')
+    found = frames(path)
+    assert found.table is not None
+    assert found.table["chip_type"].tolist() == ["TPX"]
+
+
+def test_sparse_frames_end_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("258\t12\n0\t3\n#\n#\n65535\t1\n#\n")
+    assert pixels(frames(path)) == [[(1, 2, 12), (0, 0, 3)], [], [(255, 255, 1)]]
+
+
+def test_lists_of_x_y_and_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"24\t9\t60\r\n25\t9\t27\r\n")
+    assert pixels(frames(path)) == [[(9, 24, 60), (9, 25, 27)]]
+    path.write_bytes(b"24\t9\t60\r\n#\r\n25\t9\t27\r\n#\r\n")
+    described(path, "i16 [X,Y,C]", "i16 [X,Y,C]")
+    assert pixels(frames(path)) == [[(9, 24, 60)], [(9, 25, 27)]]
+
+
+def test_a_frame_without_hits_is_an_empty_list(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"")
+    described(path, "i16 [X,Y,C]")
+    assert pixels(frames(path)) == [[]]
+
+
+def test_packed_timepix3_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.pmf"
+    path.write_text(matrix({(5, 6): 0x1B01B074, (7, 8): 1}))
+    described(path, "u64 matrix", blocks=BLOCKS)
+    with pytest.raises(InputError, match=r"mode='toa\+tot' or mode='event\+itot'"):
+        frames(path)
+    found = frames(path, mode="toa+tot")
+    assert found.energy.tolist() == [6, 0]
+    assert found.toa is not None
+    assert found.toa.tolist() == [16 * 12404 - 27, 16]
+    path.write_text(matrix({(5, 6): 0x3C8109}))
+    itot = frames(path, mode="event+itot")
+    assert (itot.energy.tolist(), itot.toa) == ([265], None)
+    assert 0x3C8109 >> 14 == 242
+
+
+@pytest.mark.parametrize(("text", "energy"), [("ToA+ToT", 6), ("Event+iToT", 0x1B01B074 & 0x3FFF)])
+def test_the_mode_is_taken_from_the_description(tmp_path: Path, text: str, energy: int) -> None:
+    path = tmp_path / "a.pmf"
+    path.write_text(matrix({(5, 6): 0x1B01B074}))
+    described(path, "u64 matrix", blocks=f'"Operation mode" ("Mode"):\nchar[9]\n{text}\n\n')
+    assert frames(path).energy.tolist() == [energy]
+
+
+def test_values_too_large_for_tot_are_not_taken_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.pmf"
+    path.write_text(matrix({(5, 6): 0x1B01B074}))
+    with pytest.raises(InputError, match="row 5, column 6: 453095540 is more ToT than a pixel counts"):
+        frames(path)
+    assert frames(path, mode="plain").energy.tolist() == [0x1B01B074]
+    assert frames(path, mode="toa+tot").energy.tolist() == [6]
+
+
+def test_energies_in_kev(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(matrix({(1, 2): 12.34}))
+    with pytest.raises(InputError, match="unit='keV'"):
+        frames(path)
+    assert pixels(frames(path, unit="keV")) == [[(1, 2, 12.34)]]
+    path = path.rename(tmp_path / "17_fullres.txt")
+    assert (frames(path).unit, frames(path).energy.tolist()) == ("keV", [12.34])
+
+
+@given(st.lists(st.one_of(st.floats(-1e20, 1e20), st.integers(0, 2**60), st.decimals(0, 1e9, places=4)), min_size=1))
 @fuzzed
-def test_round_trip(
-    tmp_path: Path, name: str, layout: str, found: list[dict[tuple[int, int], int]], scale: float
-) -> None:
-    images = np.zeros((len(found), 5, 70))
-    for image, pixels in zip(images, found, strict=True):
-        for place, value in pixels.items():
-            image[place] = scale * value
-    options = {} if name == "a.pmf" else {"layout": layout}
-    back = read(write(tmp_path / name, Frames.from_dense(images), **options))
-    np.testing.assert_array_equal(back.dense(), images)
+def test_a_matrix_rounds_as_python_does(tmp_path: Path, values: list[object]) -> None:
+    image = {(i // 64, i % 64): value for i, value in enumerate(values)}
+    path = tmp_path / "a.txt"
+    path.write_text(matrix(image, side=64))
+    found = frames(path, unit="keV")
+    expected = np.zeros((64, 64))
+    for pixel, value in image.items():
+        expected[pixel] = float(str(value))
+    np.testing.assert_array_equal(found.dense()[0], expected)
 
 
-def test_packed_round_trip(tmp_path: Path) -> None:
-    frames = Frames([0, 1, 2], [3, 60, 9], [1, 1023, 40], [0, 2, 3], (5, 70), toa=np.array([0, 16 * 16383 - 15, 777]))
-    back = read(write(tmp_path / "a.pmf", frames, packed=True), mode="toa+tot")
-    assert (back.toa.tolist(), back.energy.tolist()) == (frames.toa.tolist(), frames.energy.tolist())
-    with pytest.raises(InputError, match="have no times"):
-        write(tmp_path / "b.pmf", Frames([0], [0], [1], [0, 1], (5, 70)), packed=True)
-    assert not list(tmp_path.glob("*b.pmf*"))
+def test_a_gzipped_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.pmf"
+    path.write_bytes(gzip.compress(matrix({(1, 2): 3}).encode()))
+    assert pixels(frames(path)) == [[(1, 2, 3)]]
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"a\.pmf"):
+        frames(path)
+
+
+@pytest.mark.real_data
+def test_real_lists(real_data: Path) -> None:
+    counts = {}
+    for path in sorted((real_data / "timepix1" / "asciixyc").glob("*.txt")):
+        found = frames(path)
+        counts[path.name] = len(found.row)
+        assert found.table is not None
+        row = found.table.iloc[0]
+        assert (row["chip_type"], row["hv_v"], row["duration_s"], row["chip_id"]) == ("TPX", 18, 1, "B06-W0212")
+        assert row["start_s"] == pytest.approx(1371575426, abs=5)
+        assert 500 < found.energy.max() < 700
+    assert counts == {f"data00{i}.txt": n for i, n in enumerate([735, 699, 562, 817, 804])}
+
+
+# Which text is it --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "about", "message"),
+    ("text", "layout"),
     [
-        (TWO.replace("0 2 0 0 0", "0 2 0 0"), DSC, "line 2: expected 5 numbers"),
-        (TWO.replace("0 2 0 0", "0 2 x 0"), DSC, "line 2: expected 5 numbers"),
-        (TWO.replace("0 2 0 0", "0 -2 0 0"), DSC, "a pixel is negative"),
-        (TWO[:-11], DSC, "the last frame has 2 rows of 3"),
-        (TWO[:-2], DSC, "line 6: the last line has no end"),
-        (2 * TWO, DSC, "more frames than the 2"),
-        (TWO[: TWO.index("30") + 6], DSC, "holds 1 frames, its .dsc announces 2"),
-        (TWO, DSC.replace("A000000002", "A000000003"), "announces 3 frames and describes 2"),
-        (TWO, DSC.replace("[F1]", "[F2]"), "numbered up to 2"),
-        (TWO, DSC.replace("Type=i16 matrix width=5", "Type=i16 matrix width=x", 1), "expected a Type line"),
-        (TWO, DSC.replace("0,250000", "0,25s"), "Acq time is '0,25s '"),
-        (TWO, DSC.replace("i16 matrix", "i16 [X,Y,C]"), r"is a matrix file, its .dsc says \[X,Y,C\]"),
-        (TWO, "", "expected A and the number"),
+        (matrix({}), "matrix"),
+        (matrix({(0, 0): 12.5}, side=64), "matrix"),
+        (matrix({}).replace(" \n", "\n"), "matrix"),
+        ("0 " * 63 + "\n", None),
+        ("5\t3\n", "sparse"),
+        ("#\n#\n5\t3\n#\n", "sparse"),
+        ("5\t6\t3\r\n", "xyC"),
+        ("5\t6\t3\t4\n", None),
+        ("5 3\n", None),
+        ("100\t2\t3\t4\n200\t2\t3\t4\n", None),
+        ("123.5 3 0 0\n", None),
+        ("10 20 1.5 30.1\n11 20 1.5 30.1\n#\n", None),
+        ("# Allpix Squared ASCII data\n=== 1 ===\n", None),
+        ("=== 1 ===\n--- detector ---\n", None),
+        ("DetectorID\tEventID\tX\n\t\tpx\n0\t1\t2\n", None),
+        ("Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n0\t5\t10\t3\t0\t0\n", None),
+        ("Image number: 46752\n", None),
+        ("0,1,2\n", None),
     ],
 )
-def test_data_and_description_that_contradict_each_other(tmp_path: Path, text: str, about: str, message: str) -> None:
+def test_recogniser(tmp_path: Path, text: str, layout: str | None) -> None:
+    assert pixet.recognised(text.encode()[:4096]) == layout
+    (tmp_path / "f.dat").write_text(text)
+    if layout:
+        assert find(tmp_path / "f.dat", FORMATS).name == "Pixet frames"
+
+
+def test_descriptions_point_to_their_data(tmp_path: Path) -> None:
+    write(tmp_path / "a.pmf", example())
+    for name in ("a.pmf.dsc", "a.pmf.idx"):
+        with pytest.raises(InputError, match=rf"{name} describes a\.pmf; give that file"):
+            frames(tmp_path / name)
+    assert len(frames(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("name", ["a.pmf_ToA.pmf", "a.txt_Event.txt", "a.pmf_FTOA.pmf"])
+def test_files_split_off_without_energies_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(matrix({(1, 1): 5}))
+    with pytest.raises(InputError, match="no energies"):
+        frames(tmp_path / name)
+    (tmp_path / "a.pmf_ToT.pmf").write_text(matrix({(1, 1): 5}))
+    assert frames(tmp_path / "a.pmf_ToT.pmf").energy.tolist() == [5]
+
+
+# Some of the frames ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["matrix", "sparse", "xyC"])
+@pytest.mark.parametrize("index", [True, False])
+def test_any_range_of_frames(tmp_path: Path, layout: str, index: bool) -> None:
+    path = write(tmp_path / "a.txt", example(7), layout=layout)
+    if not index:
+        (tmp_path / "a.txt.idx").unlink()
+    whole = frames(path)
+    for first in range(7):
+        for count in (1, 2, None):
+            if count and first + count > 7:
+                continue
+            part = frames(path, first=first, count=count, block=3)
+            assert_same(part, whole[first : None if count is None else first + count])
+            assert part.table is not None
+            assert part.table["frame"].tolist() == list(range(first, first + (count or 7 - first)))
+    for options in ({"first": 7}, {"first": 6, "count": 2}):
+        with pytest.raises(InputError, match="holds 7 frames"):
+            frames(path, **options)
+
+
+@pytest.mark.parametrize("layout", ["matrix", "sparse"])
+def test_a_wrong_index_is_never_followed(tmp_path: Path, layout: str) -> None:
+    """A bit flip anywhere in an index, shifted records and another length: refused, or the frame is the right one."""
+    path = write(tmp_path / "a.txt", example(5), layout=layout)
+    index = tmp_path / "a.txt.idx"
+    whole, content = frames(path), index.read_bytes()
+    assert len(content) == 4 * 24
+    line = 512 if layout == "matrix" else 8
+    shifted = np.frombuffer(content, "<i8").reshape(-1, 3) + np.array([0, line, 0])
+    flips = [
+        content[: i // 8] + bytes([content[i // 8] ^ 1 << i % 8]) + content[i // 8 + 1 :] for i in range(0, 768, 5)
+    ]
+    refused = []
+    for bad in [*flips, shifted.astype("<i8").tobytes(), content[:-1], content + content[:24], b""]:
+        index.write_bytes(bad)
+        for first in (1, 2, 4):
+            try:
+                assert_same(frames(path, first=first, count=1), whole[first])
+            except InputError as error:
+                refused.append(str(error))
+    assert len(refused) > len(flips)
+    assert all("a.txt.idx" in message and "remove it" in message for message in refused)
+    # From the start it is not needed.
+    assert_same(frames(path), whole)
+
+
+def test_an_index_moved_by_a_row_or_a_frame_is_refused(tmp_path: Path) -> None:
+    """Nothing beside the place shows it: every row is zeros of the same length."""
+    path = write(tmp_path / "a.pmf", Frames.from_dense(np.zeros((6, 256, 256), np.int16)))
+    index = tmp_path / "a.pmf.idx"
+    records = np.fromfile(index, "<i8").reshape(-1, 3)
+    label = len("\n[F1]\nType=i16 matrix width=256 height=256\n")
+    for move in ([0, 512, 0], [0, -512, 0], [label, 0, 0], [-label, 0, 0]):
+        (records + np.array(move)).tofile(index)
+        for first in range(1, 6):
+            with pytest.raises(InputError, match=r"a\.pmf\.idx: its record of frame \d points elsewhere"):
+                frames(path, first=first, count=1)
+
+
+# Writing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.pmf"])
+@pytest.mark.parametrize("layout", ["matrix", "sparse", "xyC"])
+@pytest.mark.parametrize(("n", "unit"), [(4, "ToT"), (1, "ToT"), (2, "keV")])
+def test_round_trip_with_description(tmp_path: Path, name: str, layout: str, n: int, unit: str) -> None:
+    sent = example(n, unit=unit)
+    path = write(tmp_path / name, sent, layout=layout)
+    back = frames(path)
+    assert_same(back, sent)
+    assert back.table is not None
+    assert sent.table is not None
+    for column in ("start_s", "duration_s", "hv_v"):
+        assert back.table[column].tolist() == sent.table[column].tolist()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name, f"{name}.dsc"] + [f"{name}.idx"] * (n > 1)
+
+
+def test_layout_of_the_files(tmp_path: Path) -> None:
+    """Facts of files of Pixet 1.4.7: 131,072 bytes an empty frame, records at the blank line before [Fn]."""
+    path = write(tmp_path / "a.pmf", Frames.from_dense(np.zeros((250, 256, 256), np.int16)))
+    data, text = path.read_bytes(), (tmp_path / "a.pmf.dsc").read_bytes()
+    assert len(data) == 250 * 131_072
+    assert text.startswith(b"A000000250\n[F0]\nType=i16 matrix width=256 height=256\n\n[F1]\n")
+    records = np.fromfile(tmp_path / "a.pmf.idx", "<i8").reshape(-1, 3)
+    assert len(records) == 249
+    assert records[:, 1].tolist() == [i * 131_072 for i in range(1, 250)]
+    for i, offset in enumerate(records[:, 0].tolist(), start=1):
+        assert text[offset:].startswith(b"\n[F%d]\n" % i)
+    assert not records[:, 2].any()
+
+
+hit = st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, 1023), st.integers(1, 16 * 0x3FFF))
+
+
+@given(st.lists(st.lists(hit, max_size=8, unique_by=lambda h: h[:2]), min_size=1, max_size=4))
+@fuzzed
+def test_packed_round_trip(tmp_path: Path, lists: list[list[tuple[int, ...]]]) -> None:
+    rows = np.array([h for part in lists for h in part], np.int64).reshape(-1, 4)
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in lists])])
+    sent = Frames(rows[:, 0], rows[:, 1], rows[:, 2], offsets, (256, 256), toa=rows[:, 3])
+    path = write(tmp_path / "a.txt", sent, layout="sparse")
+    assert b"u64" in (tmp_path / "a.txt.dsc").read_bytes()
+    assert_same(frames(path), sent)
+
+
+@given(st.lists(st.floats(2**-20, 2**23, width=32), min_size=1, max_size=20))
+@fuzzed
+def test_any_energy_comes_back(tmp_path: Path, values: list[float]) -> None:
+    n = len(values)
+    sent = Frames(np.arange(n), np.arange(n), np.array(values, np.float32), [0, n], (256, 256), unit="keV")
+    for layout in ("sparse", "xyC"):
+        assert_same(frames(write(tmp_path / "a.txt", sent, layout=layout), unit="keV"), sent)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (example(2, unit="keV"), {"layout": "csv"}, "layout must be one of"),
+        (Frames([0], [0], [1.5], [0, 1], (256, 256)), {}, "whole counts"),
+        (Frames([0], [0], [2000], [0, 1], (256, 256), toa=[5]), {}, "ToT to 1023"),
+        (Frames([0], [0], [1], [0, 1], (256, 256), toa=[16 * 0x4000]), {}, "ToT to 1023"),
+        ([example(1), example(1, unit="keV")], {}, "one kind of frames"),
+        ([], {}, "no frames to write"),
+        (Clusters.from_list([[(1, 2, 3.0)]]), {}, "holds frames"),
+    ],
+)
+def test_what_cannot_be_written_leaves_no_file(tmp_path: Path, data: object, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        write(tmp_path / "a.pmf", data, **options)
+    assert not list(tmp_path.iterdir())
+
+
+# Damage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "types", "message"),
+    [
+        (matrix({})[: -2 * 513], ["i16 matrix"], "stops in row 253 of 256 of frame 0"),
+        (matrix({}), ["i16 matrix"] * 2, "holds 1 frames, its .dsc announces 2"),
+        (matrix({}, {}), ["i16 matrix"], "more frames than the 1"),
+        (matrix({}), ["i16 [X,Y,C]"], r"matrix text, its .dsc says \[X,Y,C\]"),
+        ("1\t2\t3\n", ["i16 matrix"], "xyC text, its .dsc says matrix"),
+        (matrix({(7, 7): "x"}), [], "row 8 of the matrices: b'x' is no number"),
+        (matrix({(7, 7): "1 1"}), [], "row 8 of the matrices: expected 256 values, received 257"),
+        (matrix({(7, 7): "nan"}), [], "row 8 of the matrices: b'nan' is no number"),
+        (matrix({(7, 7): "1_0"}), [], "row 8 of the matrices: b'1_0' is no number"),
+        (matrix({(255, 255): 120})[:-3], [], "stops in row 255 of 256 of frame 0"),
+        ("5\t3\t120\r\n5\t4\t12", [], "stops in the middle of its last frame"),
+        (matrix({(7, 7): -3}), [], "frame 0, row 7, column 7: -3 is no count"),
+        ("5\t3\n#\n6\t3\n", [], "stops in the middle of its last frame"),
+        ("5\t3\n6\t1\t3\n#\n", ["i16 [X,C]"], "starts with"),
+        ("5\t3\n" * 2000 + "#\n", [], "row 0, column 5 is twice"),
+        ("5\t3\n65536\t1\n#\n", [], "line 2: expected a pixel from 0 to 65535"),
+        ("5\t3\t1\n5\t256\t1\n", [], "line 2: expected a pixel from 0 to 255"),
+        ("5\t3\t1\n1.5\t2\t1\n", [], "starts with"),
+        ("\n".join(f"{i}\t1" for i in range(1000)) + "\nx\t1\n#\n", [], r"line 1001: expected 2 numbers"),
+        ("\n".join(f"{i}\t1" for i in range(1000)) + "\n5#\t1\n#\n", [], r"line 1001: expected 2 numbers"),
+        ("\n".join(f"{i}\t1" for i in range(1000)) + "\n\n\n#\n", [], "expected 2 numbers"),
+    ],
+)
+def test_damaged_text(tmp_path: Path, text: str, types: list[str], message: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_text(text)
+    if types:
+        described(path, *types)
     with pytest.raises(InputError, match=message) as error:
-        read(described(tmp_path / "bad.pmf", text, about))
-    assert "bad.pmf" in str(error.value)
+        frames(path)
+    assert "bad.txt" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\t2\n3\t4", "last line has no end"),
-        ("1\t2\n#\n3\t4\n", "not closed by #"),
-        ("1\t2\n65536\t4\n", "no pixel of 256 x 256 is 65536 4"),
-        ("1\t2\n1\t2\t3\n", "line 2: expected 2 numbers"),
-        ("1\t2\t3\n256\t0\t1\n", "no pixel of 256 x 256 is 256 0 1"),
-        ("1\t2\t3\n0\t0\t-1\n", "no pixel"),
+        ("", "line 1: expected the number of frames"),
+        ("A000000001\n", "stops in the middle"),
+        ("A000000001\n[F0]\n", "no Type line"),
+        ("A000000001\n[F0]\nType=i16 matrix width=0 height=256\n", "line 3: expected a width and height"),
+        ("A000000001\nType=i16 matrix width=256 height=256\n", r"line 2: expected \[Fn\]"),
+        ("A000000001\n[F0]\nType=i16 matrix width=256 height=256\nnonsense\n", "line 4: expected a Type or"),
+        ('A000000001\n[F0]\nType=i16 matrix width=256 height=256\n"HV" ("V"):\ndouble[1]\n', "in the middle"),
+        ('A000000001\n[F0]\nType=i16 matrix width=256 height=256\n"HV" ("V"):\ndouble[1]\nx\n', "HV is 'x'"),
+        ('A000000001\n[F0]\nType=i16 matrix width=256 height=256\n"HV" ("V"):\n100\n', r"expected type\[n\]"),
     ],
 )
-def test_bad_lists(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "bad.txt").write_text(text)
+def test_damaged_description(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(matrix({(1, 2): 3}))
+    (tmp_path / "a.txt.dsc").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        frames(path)
+    assert "a.txt.dsc" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unit": "ADU"}, "unit must be ToT or keV"),
+        ({"mode": "tot"}, "mode must be one of"),
+        ({"first": -1}, "first must be at least 0"),
+        ({"count": 0}, "count at least 1"),
+        ({"mode": "toa+tot"}, "Type i16, which are not packed"),
+        ({"threshold": 1}, "no option threshold"),
+    ],
+)
+def test_bad_options(tmp_path: Path, options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        list(pixet.iter_frames(tmp_path / "bad.txt"))
+        frames(write(tmp_path / "a.txt", example(2)), **options)
 
 
-def test_companions_name_the_file_they_belong_to_and_folders_skip_them(tmp_path: Path) -> None:
-    described(tmp_path / "a.pmf")
-    with pytest.raises(InputError, match=r"only describes a file of frames; give a\.pmf"):
-        read(tmp_path / "a.pmf.dsc")
-    assert len(read(tmp_path)) == 2
+def test_small_pieces_give_the_same_list(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", example(9), layout="sparse")
+    with path.open("rb") as file:
+        small = list(iter_lists(file, path, 2, (256, 256), chunk=300))
+    with path.open("rb") as file:
+        whole = list(iter_lists(file, path, 2, (256, 256)))
+    assert len(small) > 5
+    for i in range(2):
+        np.testing.assert_array_equal(
+            np.concatenate([p[i] for p in small], -1), np.concatenate([p[i] for p in whole], -1)
+        )
 
 
-@pytest.mark.parametrize("layout", ["matrix", "sparse", "xyc"])
-@given(**damages)
+@pytest.mark.parametrize("layout", ["matrix", "sparse"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    monkeypatch.setattr(pixet, "iter_lists", partial(iter_lists, chunk=2**14))
+    peaks = []
+    for n in (60, 240):
+        path = write(tmp_path / "a.pmf", (example(4, seed) for seed in range(n // 4)), layout=layout)
+        tracemalloc.start()
+        assert sum(len(part) for part in iter_parts(path, block=4)) == n
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+@given(
+    st.sampled_from(["matrix", "sparse", "xyC"]),
+    st.sampled_from(["", ".dsc", ".idx"]),
+    st.integers(0, 10**6),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), max_size=4),
+)
 @fuzzed
-def test_fuzzed(tmp_path: Path, layout: str, cut: int, flips: list[tuple[int, int]]) -> None:
-    path = tmp_path / "f.txt"
-    write(path, Frames.from_dense(np.diag(np.arange(70))[:5].repeat(2, 0).reshape(2, 5, 70)), layout=layout)
-    content = path.read_bytes()
-    path.write_bytes(broken(content, cut, flips))
-    said = read_or_one_sentence(read, path)
-    lost = (cut // 2) % len(content) if cut % 2 else 0
-    if lost > 2 and not flips:
-        assert said, "a file without its end was taken for whole"
-
-
-@given(**damages)
-@fuzzed
-def test_fuzzed_descriptions(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
-    path = described(tmp_path / "f.pmf")
-    (tmp_path / "f.pmf.dsc").write_bytes(broken(DSC.encode(), cut, flips))
-    read_or_one_sentence(read, path)
-
-
-@pytest.mark.real_data
-def test_real_frames_of_pixelman(real_data: Path) -> None:
-    folder = real_data / "timepix1" / "asciixyc"
-    pixels = []
-    for i in range(5):
-        frames = read(folder / f"data00{i}.txt")
-        assert (len(frames), frames.shape, frames.table["bias_v"].tolist()) == (1, (256, 256), [18])
-        assert len(frames.row) == len((folder / f"data00{i}.txt").read_text().splitlines())
-        pixels.append(len(frames.row))
-    whole = read(folder)
-    assert pixels == [735, 699, 562, 817, 804] == np.diff(whole.offsets).tolist()
-    assert np.all(np.diff(whole.table["start_s"]) > 1)
-    assert len(cluster(whole)) == 199
+def test_fuzzed(tmp_path: Path, layout: str, where: str, cut: int, flips: list[tuple[int, int]]) -> None:
+    path = write(tmp_path / "f.txt", example(3), layout=layout)
+    target = tmp_path / f"f.txt{where}"
+    content = bytearray(target.read_bytes())
+    for position, bit in flips:
+        content[position % len(content)] ^= 1 << bit
+    if cut % 2:
+        content = content[: cut % len(content)]
+    target.write_bytes(bytes(content))
+    message = ""
+    try:
+        assert 1 <= len(frames(path, first=1)) <= 2
+    except InputError as error:
+        message = str(error)
+        assert "f.txt" in message
+    assert "\n" not in message

@@ -3,64 +3,127 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from particle_zoo import InputError, read
-from tests.detectors.damage import broken, damages, fuzzed, read_or_one_sentence
+from particle_zoo import Clusters, InputError, read
+from particle_zoo.detectors.readers import FORMATS, iter_parts
+from particle_zoo.detectors.readers.format import find
 
-ENTRIES = [
-    {
-        "pos_x": 10, "pos_y": 20,
-        "cluster_class": {"name": "straight", "cluster_class": 5},
-        "pixels": [{"x": 0, "y": 0, "value": 12.5}, {"x": 1, "y": 3, "value": 7}],
-    },
-    {"pos_x": 255, "pos_y": 0, "cluster_class": {"name": "dot", "cluster_class": 1}, "pixels": [{"x": 0, "y": 0, "value": 4.0}]},
-]  # fmt: skip
+fuzzed = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def saved(path: Path, entries: object = ENTRIES) -> Path:
-    path.write_text(json.dumps(entries))
+def entry(x: int, y: int, pixels: list[tuple[int, int, float]], name: str, number: int) -> dict:
+    return {
+        "pos_x": x,
+        "pos_y": y,
+        "pixels": [{"y": b, "x": a, "value": value} for a, b, value in pixels],
+        "cluster_class": {"name": name, "cluster_class": number},
+    }
+
+
+GOLDEN = [
+    entry(0, 238, [(0, 0, 10.82), (1, 1, 17.11)], "dot", 1),
+    entry(18, 0, [(0, 1, 7.41), (1, 1, 9.14), (2, 0, 23.34)], "track_lowres", 9),
+    entry(200, 255, [(55, 0, 5.25)], "something_new", 12),
+]
+METADATA = """Image number: 46752
+Image type: Full resolution
+Measurement mode: TOT (Energy)
+Threshold: 385
+Bias: 70
+Acquisition time: 10.000
+Temperature: 16
+Attitude: 0 0 0 0 -1 -1 -1 
+Time: 1610135842
+comment: Co-measurement with XRB: 10 sec exposure
+latitude, longitude, altitude, tle_time: 60.42, 3.86, 493.56, 2021-01-08 18:05:01
+"""
+
+
+def saved(folder: Path, entries: object, metadata: str | None = None) -> Path:
+    path = folder / "7_fullres.clusters.txt"
+    path.write_text(json.dumps(entries, indent=2))
+    if metadata is not None:
+        (folder / "7_fullres.metadata.txt").write_text(metadata)
     return path
 
 
-@pytest.mark.parametrize("name", ["3_fullres.clusters.txt", "x.json"])
-def test_golden_clusters(tmp_path: Path, name: str) -> None:
-    (tmp_path / "3_fullres.metadata.txt").write_text(
-        "Unix time: 1513242000\nThreshold: 331\nBias: 70 V\nLatitude: 12.5\n"
-    )
-    found = read(saved(tmp_path / name))
-    assert [h.tolist() for h in found] == [[[20, 10, 12.5], [23, 11, 7]], [[0, 255, 4]]]
-    assert (found.unit, found.labels.tolist()) == ("keV", ["straight", "dot"])
-    assert found.table["vzlusat_class"].tolist() == [5, 1]
-    if name.endswith(".clusters.txt"):
-        assert found.table[["start_s", "threshold", "bias_v"]].iloc[0].tolist() == [1513242000, 331, 70]
-        # Metadata beside it are no file of their own.
-        assert len(read(tmp_path)) == 2
+def test_golden(tmp_path: Path) -> None:
+    found = read(saved(tmp_path, GOLDEN))
+    assert isinstance(found, Clusters)
+    assert found.unit == "keV"
+    expected = [
+        [[238, 0, 10.82], [239, 1, 17.11]],
+        [[1, 18, 7.41], [1, 19, 9.14], [0, 20, 23.34]],
+        [[255, 255, 5.25]],
+    ]
+    for hits, pixels in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(hits, np.array(pixels, np.float32))
+    assert found.table["label"].tolist() == ["dot", "track_lowres", "something_new"]
+    assert found.table["vzlusat_class"].tolist() == [1, 9, 12]
+    assert found.table["vzlusat_class"].dtype == np.int64
+    assert found.table["start_s"].isna().all()
 
 
-def test_a_frame_without_clusters(tmp_path: Path) -> None:
-    assert len(read(saved(tmp_path / "a.clusters.txt", []))) == 0
+def test_metadata_beside_it(tmp_path: Path) -> None:
+    row = read(saved(tmp_path, GOLDEN, METADATA)).table.iloc[0]
+    assert (row["frame"], row["start_s"], row["duration_s"], row["hv_v"]) == (46752, 1610135842, 10, 70)
+    assert (row["threshold_dac"], row["temperature_c"]) == (385, 16)
+    assert (row["latitude_deg"], row["longitude_deg"], row["altitude_km"]) == (60.42, 3.86, 493.56)
+
+
+def test_a_folder_of_the_data_set(tmp_path: Path) -> None:
+    saved(tmp_path, GOLDEN, METADATA)
+    (tmp_path / "7_fullres.statistics.txt").write_text('{"dot": 1}')
+    assert len(read(tmp_path)) == 3
+
+
+def test_no_clusters(tmp_path: Path) -> None:
+    path = saved(tmp_path, [])
+    assert find(path, FORMATS).name == "VZLUSAT-1 clusters"
+    assert list(iter_parts(path)) == []
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("change", "message"),
     [
-        ({"pixels": []}, "cluster 0: expected position, class and pixels"),
-        ({"pixels": [{"x": 300, "y": 0, "value": 1}]}, "outside 256 x 256"),
-        ({"pixels": [{"x": 0, "value": 1}]}, "expected position, class and pixels"),
-        ({"cluster_class": None}, "expected position, class and pixels"),
+        ({"pos_x": 255}, "cluster 0: expected pos_x"),
+        ({"pos_x": 0.5}, "cluster 0"),
+        ({"pos_y": "1"}, "cluster 0"),
+        ({"pixels": []}, "cluster 0"),
+        ({"pixels": [{"x": 1, "y": 1}]}, "cluster 0"),
+        ({"pixels": [{"x": 1, "y": 1, "value": float("nan")}]}, "cluster 0"),
+        ({"cluster_class": 3}, "cluster 0"),
+        ({"cluster_class": {"name": "dot", "cluster_class": True}}, "cluster 0"),
     ],
 )
-def test_bad_entries(tmp_path: Path, entry: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read(saved(tmp_path / "a.clusters.txt", [ENTRIES[0] | entry]))
+def test_bad_clusters(tmp_path: Path, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        read(saved(tmp_path, [GOLDEN[0] | change]))
+    assert "7_fullres.clusters.txt" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-@given(**damages)
+def test_bad_metadata(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"metadata\.txt: expected 'Key: number'"):
+        read(saved(tmp_path, GOLDEN, METADATA.replace("70", "high")))
+
+
+@given(st.integers(0, 2000), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), max_size=4))
 @fuzzed
 def test_fuzzed(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
-    content = json.dumps(ENTRIES).encode()
-    (tmp_path / "f.clusters.txt").write_bytes(broken(content, cut, flips))
-    said = read_or_one_sentence(read, tmp_path / "f.clusters.txt")
-    assert said or flips or not cut % 2 or (cut // 2) % len(content) == 0
+    path = saved(tmp_path, GOLDEN, METADATA)
+    content = bytearray(path.read_bytes())
+    for position, bit in flips:
+        content[position % len(content)] ^= 1 << bit
+    path.write_bytes(bytes(content[: cut % len(content)] if cut % 2 else content))
+    message = ""
+    try:
+        assert isinstance(read(path), Clusters)
+    except InputError as error:
+        message = str(error)
+        assert path.name in message
+    assert "\n" not in message

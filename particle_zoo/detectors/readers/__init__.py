@@ -46,9 +46,8 @@ FORMATS: tuple[Format, ...] = (
     mpixdaq.FORMAT,
     ccd.TAR_FORMAT,
     ccd.CSV_FORMAT,
-    pixet.COMPANION,
-    vzlusat.COMPANION,
     vzlusat.FORMAT,
+    pixet.DESCRIPTION,
     pixet.FORMAT,
     burda.FORMAT,
     t3p.FORMAT,
@@ -103,5 +102,5 @@ def iter_parts(
         return
     found = find(path, FORMATS)
     options = {n: v for n, v in options.items() if n in found.options or not (ignore_unknown or n in shared)}
-    check_options(found.name, options, found.options)
+    check_options(f"{path}: {found.name}", options, found.options)
     yield from found.parts(path, **options)

@@ -92,6 +92,9 @@ def _clusters(path: Path, text: bytes, line: int, names: list[str], unit: str, b
             or not (np.isfinite(time).all() and np.isfinite(values).all())
         ):
             raise ValueError
+        said = table["Size"].to_numpy(np.float64) if "Size" in table else sizes
+        if (said != sizes).any():
+            raise ValueError
         place = values[:, :2]
         if not ((place >= 0) & (place == np.floor(place)) & (place < 2**15)).all():
             raise ValueError
@@ -137,6 +140,9 @@ def _reason(path: Path, text: bytes, line: int, names: list[str]) -> str:
             groups = cells[pixels].strip()
             values = _groups(groups)
             sound = PIXELS.fullmatch(groups) and len(values) == groups.count("[") and np.isfinite(values).all()
+            if sound and "Size" in names and float(cells[names.index("Size")]) != len(values):
+                size = cells[names.index("Size")]
+                return f"{path}, line {number}: Size is {size}, ClusterPixels has {len(values)}; copy the file again"
             if not sound or (values[:, :2] != np.floor(values[:, :2])).any() or (values[:, :2] < 0).any():
                 raise ValueError
         except (ValueError, OverflowError):

@@ -1,8 +1,9 @@
-"""Clusters of the Timepix on VZLUSAT-1 (vzlusat/vzlusat1-timepix-data): `N_fullres.clusters.txt`.
+"""Labelled clusters of the Timepix on board VZLUSAT-1, `N_fullres.clusters.txt` with `N_fullres.metadata.txt` beside it.
 
-JSON: a list of `{pos_x, pos_y, cluster_class: {name, cluster_class}, pixels: [{x, y, value}, ...]}`, values in keV, pixels
-relative to the position; `N_fullres.metadata.txt` beside it has `Key: value` lines. The frame itself, `N_fullres.txt`, is a
-matrix as of Pixet.
+A JSON list of clusters: pos_x and pos_y, pixels with x and y relative to them and a value in keV, and the class a random
+forest gave it (T. Baca et al., IROS 2019): 1 dot, 2 blob_small, 4 blob_branched, 5 track_straight, 6 track_curly,
+9 track_lowres; others keep the name in the file. The metadata are `Key: value` lines. Frames of the same data set,
+`N_fullres.txt`, are read by `particle_zoo.detectors.readers.pixet`.
 """
 
 from __future__ import annotations
@@ -20,84 +21,99 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.readers.format import Format
 from particle_zoo.errors import InputError
 
-START = re.compile(rb'\s*\[\s*\{[^\[\]]*"(?:pos_x|pos_y|cluster_class|pixels)"')
-METADATA = {"unix time": "start_s", "acquisition time": "duration_s", "threshold": "threshold", "bias": "bias_v"}
-"""Lines of the metadata that become columns, by the beginning of the key in lower case."""
-
 SIDE = 256
+ENDING = ".clusters.txt"
+CLUSTER = re.compile(rb'\s*\[\s*\{\s*"(?:pos_x|pos_y|pixels|cluster_class)"\s*:')
+METADATA = {
+    "frame": "Image number",
+    "start_s": "Time",
+    "duration_s": "Acquisition time",
+    "hv_v": "Bias",
+    "threshold_dac": "Threshold",
+    "temperature_c": "Temperature",
+}
+POSITION = "latitude, longitude, altitude, tle_time"
 
 
 def iter_clusters(path: str | Path) -> Iterator[Clusters]:
-    """Yield the clusters of a file in keV; `label` is the name of its class, `vzlusat_class` its number.
+    """Yield the clusters in keV; label and `vzlusat_class` (integer) as in the file.
+
+    The table also has `source` and, of the metadata, `frame` (number of the image), `start_s` (Unix time),
+    `duration_s`, `hv_v`, `threshold_dac`, `temperature_c`, `latitude_deg`, `longitude_deg` and `altitude_km`; NaN where
+    they are not there.
 
     Raises:
-        InputError: no such list, or a pixel that is none; names the entry.
+        InputError: damaged JSON or metadata, or a pixel outside 256 x 256; names the cluster.
     """
     path = Path(path)
     try:
         entries = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable .clusters.txt file") from error
     except (ValueError, RecursionError) as error:
-        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "some byte"
-        raise InputError(f"{path}, {place}: no JSON; copy the file again") from error
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"{path}, line {line}: this is no JSON; copy the file again") from error
     if not isinstance(entries, list):
-        raise InputError(f"{path} holds a {type(entries).__name__}; expected a list of clusters; copy the file again")
-    hits, labels, codes = [], [], []
-    for i, entry in enumerate(entries):
-        try:
-            kind = entry["cluster_class"]
-            origin = (float(entry["pos_y"]), float(entry["pos_x"]), 0.0)
-            pixels = np.array([(p["y"], p["x"], p["value"]) for p in entry["pixels"]], np.float64) + origin
-            labels.append(str(kind["name"]))
-            codes.append(int(kind["cluster_class"]))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InputError(
-                f"{path}, cluster {i}: expected position, class and pixels; received {str(entry)[:40]!r}; copy it again"
-            ) from error
-        at = pixels[:, :2] if pixels.ndim == 2 and len(pixels) else np.full((1, 2), -1.0)
-        inside = ((at >= 0) & (at < SIDE) & (at == np.floor(at))).all()
-        if not (inside and np.isfinite(pixels).all()):
-            raise InputError(f"{path}, cluster {i}: a pixel outside {SIDE} x {SIDE}; copy the file again")
-        hits.append(pixels)
-    if not hits:
+        raise InputError(f"{path}: expected a list of clusters, received {str(entries)[:30]!r}; copy the file again")
+    metadata = _metadata(path)
+    if not entries:
         return
+    parsed = [_cluster(path, i, entry) for i, entry in enumerate(entries)]
+    hits, labels, classes = zip(*parsed, strict=True)
     table = pd.DataFrame(
         {
-            "id": [f"{path.name}:{i}" for i in range(len(hits))],
+            "id": [f"{path.name}:{i}" for i in range(len(parsed))],
             "label": labels,
-            "vzlusat_class": codes,
-            **_metadata(path),
+            "vzlusat_class": np.array(classes, np.int64),
+            **metadata,
             "source": path.name,
         }
     )
     yield Clusters.from_list(hits, table=table, unit="keV")
 
 
+def _cluster(path: Path, i: int, entry: Any) -> tuple[np.ndarray, str, int]:
+    """(n, 3) row, column and keV, label and class."""
+    try:
+        kind = entry["cluster_class"]
+        pixels = np.array([(p["y"], p["x"], p["value"]) for p in entry["pixels"]])
+        origin = np.array([entry["pos_y"], entry["pos_x"], 0])
+        label, number = kind["name"], kind["cluster_class"]
+        if pixels.ndim != 2 or pixels.dtype.kind not in "if" or origin.dtype.kind not in "if":
+            raise TypeError
+        hits = pixels.astype(np.float64) + origin
+        whole = hits[:, :2] == np.floor(hits[:, :2])
+        inside = (hits[:, :2] >= 0) & (hits[:, :2] < SIDE)
+        if not (whole.all() and inside.all() and (abs(hits[:, 2]) < 1e9).all()):
+            raise ValueError
+        if type(label) is not str or type(number) is not int or abs(number) >= 2**31:
+            raise TypeError
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+        raise InputError(
+            f"{path}, cluster {i}: expected pos_x, pos_y, cluster_class and pixels of x, y (0 to {SIDE - 1} in the "
+            f"frame) and value; received {' '.join(str(entry).split())[:60]!r}; copy the file again"
+        ) from error
+    return hits.astype(np.float32), label, number
+
+
 def _metadata(path: Path) -> dict[str, float]:
-    beside = path.with_name(re.sub(r"\.clusters\.txt$", ".metadata.txt", path.name))
-    if beside == path or not beside.is_file():
-        return {}
-    found: dict[str, float] = {}
-    for line in beside.read_text("utf-8", "replace").splitlines():
-        key, colon, value = line.partition(":")
-        name = next((name for start, name in METADATA.items() if key.strip().lower().startswith(start)), None)
-        number = re.match(r"\s*(-?\d+(?:\.\d*)?)", value)
-        if colon and name and number:
-            found.setdefault(name, float(number[1]))
+    found = dict.fromkeys((*METADATA, "latitude_deg", "longitude_deg", "altitude_km"), float("nan"))
+    beside = path.with_name(path.name[: -len(ENDING)] + ".metadata.txt")
+    if not path.name.endswith(ENDING) or not beside.is_file():
+        return found
+    try:
+        lines = [line.partition(": ") for line in beside.read_text(encoding="utf-8").splitlines()]
+        said = {key.strip(): value.strip() for key, _, value in lines}
+        found.update({column: float(said[key]) for column, key in METADATA.items() if key in said})
+        if POSITION in said:
+            numbers = [float(text) for text in said[POSITION].split(",")[:3]]
+            found.update(zip(("latitude_deg", "longitude_deg", "altitude_km"), numbers, strict=True))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{beside}: expected 'Key: number' lines ({' '.join(str(error).split())[:60]}); copy it again, or remove it "
+            "to read the clusters without"
+        ) from error
     return found
 
 
-def _recognise(start: bytes) -> bool:
-    return START.match(start) is not None
-
-
-def _of_another(path: str | Path) -> Iterator[Any]:
-    raise InputError(f"{path} only accompanies a frame of VZLUSAT-1; give the .clusters.txt or the frame itself")
-    yield  # pragma: no cover
-
-
-FORMAT = Format("VZLUSAT-1 clusters", (".clusters.txt",), _recognise, iter_clusters)
-COMPANION = Format(
-    "VZLUSAT-1 metadata", (".metadata.txt", ".statistics.txt"), lambda start: False, _of_another, companion=True
-)
+FORMAT = Format("VZLUSAT-1 clusters", (ENDING,), lambda start: CLUSTER.match(start) is not None, iter_clusters)

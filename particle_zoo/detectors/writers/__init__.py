@@ -27,7 +27,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Endings that can be written, and the options of each."""
 
-FRAMES: dict[str, tuple[str, ...]] = {".txt": ("layout", "packed"), ".pmf": ("packed",)}
+FRAMES: dict[str, tuple[str, ...]] = {".txt": ("layout",), ".pmf": ("layout",)}
 """Endings that frames can be written to."""
 
 STREAMS = (".t3pa", ".t3p", ".tpx3", ".txt")
@@ -39,7 +39,8 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
 
     `.parquet` takes clusters and keeps everything. `.t3pa` and `.t3p` (Timepix3 hit tables), `.tpx3`
     (SPIDR stream) and `.txt` (Burda text) take hits and clusters; their options are those of `writers.t3pa.write`.
-    `.clist`, `.elist` and `.ini` (MM) take clusters with times. Frames go to `.txt` and `.pmf` with a .dsc; options as of `writers.pixet.write`. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
+    `.clist`, `.elist` and `.ini` (MM) take clusters with times. Frames go to
+    `.pmf` and `.txt`, `layout` "matrix", "sparse" or "xyC", with a .dsc and, of more than one frame, an .idx. `.clog` (cluster log) takes clusters; options as in `writers.clog.write`.
 
     Args:
         path: file to write; it appears when it is complete.
@@ -52,7 +53,7 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
     Raises:
         InputError: an unknown ending or option, or data the format cannot hold.
     """
-    from particle_zoo.detectors.writers import burda, clist, clog, mm, parquet, pixet, t3p, t3pa, tpx3
+    from particle_zoo.detectors.writers import burda, clist, clog, mm, parquet, t3p, t3pa, tpx3
 
     path = Path(path)
     suffix = path.suffix.lower()
@@ -70,11 +71,10 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
                 f"{suffix} holds no frames; end the name with {' or '.join(FRAMES)}, or cluster them first"
             )
         check_options(suffix, options, FRAMES[suffix])
-        # Several files, which appear together.
-        pixet.write(path, parts, **options)
-        return path
+        return _write_frames(path, parts, **options)
     if suffix not in OPTIONS:
-        raise InputError(f"{suffix} holds frames; received {first!r}")
+        received = repr(first) if first is not None else "no frames to write"
+        raise InputError(f"{suffix} holds frames; received {received}")
     check_options(suffix, options, OPTIONS[suffix])
     if suffix == ".ini":
         # Three files, which appear together.
@@ -96,4 +96,23 @@ def _only_clusters(parts: Iterable[Any], suffix: str) -> Iterator[Clusters]:
     for part in parts:
         if not isinstance(part, Clusters):
             raise InputError(f"{suffix} holds clusters; received {part!r}; cluster the hits first or write .t3pa")
+        yield part
+
+
+def _write_frames(path: Path, parts: Iterable[Any], **options: Any) -> Path:
+    from particle_zoo.detectors.writers import pixet
+
+    description, index = (path.with_name(path.name + suffix) for suffix in (".dsc", ".idx"))
+    # Left in reverse order: data appear first, then what points into them.
+    with replacing(index) as records, replacing(description) as text, replacing(path) as temporary:
+        number = pixet.write(temporary, text, records, _only_frames(parts, path), **options)
+    if number == 1:
+        index.unlink()
+    return path
+
+
+def _only_frames(parts: Iterable[Any], path: Path) -> Iterator[Frames]:
+    for part in parts:
+        if not isinstance(part, Frames):
+            raise InputError(f"{path.suffix} holds frames; received {part!r}; write clusters to .parquet or .clog")
         yield part

@@ -1,112 +1,154 @@
-"""Frames to the text files of Pixet, with their .dsc and .idx; see `particle_zoo.detectors.readers.pixet`."""
+"""Frames to the text of Pixelman and Pixet; the formats are described in `particle_zoo.detectors.readers.pixet`."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from particle_zoo.cli import replacing
 from particle_zoo.detectors.frames import Frames
-from particle_zoo.detectors.readers.pixet import INDEX
+from particle_zoo.detectors.readers.dsc import NUMBERS
 from particle_zoo.errors import InputError
 
-LAYOUTS = {"matrix": "matrix", "sparse": "[I,C]", "xyc": "[X,Y,C]"}
-KEYS = {
-    "start_s": ("Start time", "Acquisition start time"),
-    "duration_s": ("Acq time", "Acquisition time [s]"),
-    "threshold_kev": ("Threshold", "Threshold [keV]"),
-    "bias_v": ("HV", "High voltage [V]"),
-    "series_index": ("Acq Serie Index", "Acquisition serie index"),
+LAYOUTS = {"matrix": "matrix", "sparse": "[X,C]", "xyC": "[X,Y,C]"}
+"""Layouts and how a .dsc calls them."""
+
+NOTES = {
+    "start_s": "Acquisition start time",
+    "duration_s": "Acquisition time [s]",
+    "threshold_kev": "Threshold [keV]",
+    "hv_v": "High voltage [V]",
+    "clock_mhz": "Timepix clock (in MHz)",
 }
+CHIPS = ("MXR", "TPX", "MPX3", "TPX3")
 
 
-def write(path: Path, parts: Iterable[Frames], *, layout: str = "matrix", packed: bool = False) -> None:
-    """Write frames one after the other; values come back exactly.
+def write(path: Path, description: Path, index: Path, parts: Iterable[Frames], *, layout: str = "matrix") -> int:
+    """Write parts one after the other with their description, and an index where there is more than one frame.
 
-    `NAME.dsc` describes them; `NAME.idx` is written for a matrix file of more than one frame. The files appear together
-    when all are complete.
+    Pixels, values, times and the table's start_s, duration_s, threshold_kev, hv_v, clock_mhz, chip_type and chip_id
+    come back exactly as they were, except for pixels of energy 0, which text cannot tell from those not hit. Frames
+    with `toa` become packed Timepix3 values (ToA+ToT) of Type u64.
 
     Args:
-        path: .txt or .pmf.
-        parts: frames of one shape.
-        layout: matrix, sparse (index value) or xyc (x y C).
-        packed: write ToT and ToA of Timepix3 frames as one 64-bit value a pixel.
+        path: file of the values.
+        description: the .dsc.
+        index: the .idx.
+        parts: frames, numbered through from 0.
+        layout: matrix, sparse or xyC.
+
+    Returns:
+        Number of frames.
 
     Raises:
-        InputError: another layout, frames of different shapes, or packed values of frames without times.
+        InputError: an unknown layout, nothing to write, parts that differ in shape, unit or times, ToT that is not
+            whole, or values that do not fit the packing.
     """
-    if layout not in LAYOUTS or (layout != "matrix" and path.suffix == ".pmf"):
+    if layout not in LAYOUTS:
+        raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; received {layout!r}")
+    number = 0
+    end = b"\r\n" if layout == "xyC" else b"\n"
+    top: Frames | None = None
+    with path.open("wb") as data, description.open("wb") as text, index.open("wb") as records:
+        # The number of frames is known at the end; the field has a fixed width.
+        text.write(b"A%09d\n" % 0)
+        for part in parts:
+            top = top or part
+            if (part.shape, part.unit, part.toa is None) != (top.shape, top.unit, top.toa is None):
+                raise InputError(f"one file holds one kind of frames; received {top!r} and {part!r}")
+            for i, (row, col, values) in enumerate(_frames(part)):
+                if number:
+                    records.write(np.array([text.tell(), data.tell(), 0], "<i8").tobytes())
+                    text.write(b"\n")
+                text.write(f"[F{number}]\n{_type(part, values)} {LAYOUTS[layout]} ".encode())
+                text.write(f"width={part.shape[1]} height={part.shape[0]}\n".encode())
+                text.write("".join(_keys(part, i)).encode("latin-1", "replace"))
+                data.write(_content(row, col, values, layout, part.shape, end))
+                number += 1
+        if not number:
+            raise InputError("there are no frames to write; give at least one")
+        text.seek(0)
+        text.write(b"A%09d\n" % number)
+    if layout == "xyC" and number == 1:
+        # A lone list has no mark.
+        content = path.read_bytes()
+        path.write_bytes(content.removesuffix(b"#\r\n"))
+    return number
+
+
+def _frames(part: Frames) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    values = part.energy.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("frames hold NaN or infinite energies; replace them before writing")
+    if part.unit == "ToT":
+        odd = (values != np.floor(values)) | (values < 0) | (values >= 2**53)
+        if odd.any():
+            raise InputError(f"ToT are whole counts; received {values[odd.argmax()]}; if these are keV, say unit='keV'")
+    if part.toa is not None:
+        values = _packed(part, values).astype(np.float64)
+    for start, stop in zip(part.offsets[:-1], part.offsets[1:], strict=True):
+        yield part.row[start:stop], part.col[start:stop], values[start:stop]
+
+
+def _packed(part: Frames, tot: np.ndarray) -> np.ndarray:
+    assert part.toa is not None
+    if part.unit != "ToT":
+        raise InputError(f"packed Timepix3 values hold ToT; received {part.unit}; write frames without toa")
+    coarse = np.maximum(-(-part.toa // 16), 0)
+    fine = 16 * coarse - part.toa
+    packed = (fine << 24) | (tot.astype(np.int64) << 14) | coarse
+    odd = (coarse > 0x3FFF) | (fine > 31) | (tot > 0x3FF) | (packed == 0)
+    if odd.any():
+        i = int(odd.argmax())
         raise InputError(
-            f"{path.name} cannot be written as {layout!r}; a .pmf is a matrix, a .txt {', '.join(LAYOUTS)}"
+            f"a packed value holds ToT to 1023 and times from -31 to {16 * 0x3FFF} steps, not both 0; received ToT "
+            f"{tot[i]:g} at {part.toa[i]}"
         )
-    about, places, shape, exact = [], [], None, True
-    names = [path.with_name(path.name + ending) for ending in ("", ".dsc", ".idx")]
-    with contextlib.ExitStack() as stack:
-        # Entered in the order in which they must not appear: the data last.
-        data, described, indexed = (stack.enter_context(replacing(name)) for name in names)
-        with data.open("wb") as file:
-            for part in parts:
-                if shape is not None and part.shape != shape:
-                    raise InputError(f"one file holds frames of one shape; received {shape} and {part.shape}")
-                shape = part.shape
-                for i in range(len(part)):
-                    values = _values(part[i], packed)
-                    exact &= bool((values == np.floor(values)).all())
-                    places.append(file.tell())
-                    file.write(_text(part[i], values, layout))
-                    assert part.table is not None
-                    about.append(dict(part.table.iloc[i]))
-        if shape is None:
-            raise InputError("nothing to write: received no frames")
-        kind = "u64" if packed else "i32" if exact else "double"
-        entries = [
-            _entry(i, row, f"Type={kind} {LAYOUTS[layout]} width={shape[1]} height={shape[0]}", places)
-            for i, row in enumerate(about)
-        ]
-        starts = np.cumsum([len(f"A{len(about):09d}\n"), *(len(entry) for entry in entries)])
-        described.write_text(f"A{len(about):09d}\n" + "".join(entries))
-        index = np.zeros(len(about) - 1, INDEX)
-        # The empty line before [Fn].
-        index["dsc"], index["frame"] = starts[1:-1] - 1, places[1:]
-        indexed.write_bytes(index.tobytes())
-    if len(about) == 1 or layout != "matrix":
-        names[2].unlink()
+    return packed
 
 
-def _values(frame: Frames, packed: bool) -> np.ndarray:
-    if not packed:
-        return frame.energy.astype(np.float64)
-    if frame.toa is None:
-        raise InputError("packed frames hold ToT and ToA; these have no times; leave packed out")
-    coarse = -(-frame.toa // 16)
-    tot = frame.energy.astype(np.int64)
-    if (coarse >> 14).any() or (tot >> 10).any() or (tot != frame.energy).any():
-        raise InputError("packed frames hold whole ToT up to 1023 and times up to 409.6 us; received others")
-    value: np.ndarray = ((16 * coarse - frame.toa) << 24) | (tot << 14) | coarse
-    return value.astype(np.float64)
+def _type(part: Frames, values: np.ndarray) -> str:
+    if part.toa is not None:
+        return "Type=u64"
+    if part.unit == "keV" or (values != np.floor(values)).any():
+        return "Type=double"
+    return "Type=i16" if not len(values) or values.max() < 2**15 else "Type=u32"
 
 
-def _text(frame: Frames, values: np.ndarray, layout: str) -> bytes:
-    texts = [repr(int(v)) if v == int(v) else repr(float(v)) for v in values.tolist()]
+def _keys(part: Frames, i: int) -> Iterator[str]:
+    assert part.table is not None
+    row = part.table.iloc[i]
+    for column, key in NUMBERS.items():
+        if column in row and np.isfinite(value := float(row[column])):
+            yield f'"{key}" ("{NOTES[column]}"):\ndouble[1]\n{value!r} \n\n'
+    chip = str(row.get("chip_type", ""))
+    if chip in CHIPS:
+        legend = ", ".join(f"{n}-{name}" for n, name in enumerate(CHIPS, start=1))
+        yield f'"Mpx type" ("Medipix type ({legend})"):\ni32[1]\n{CHIPS.index(chip) + 1} \n\n'
+    identity = " ".join(str(row.get("chip_id", "")).split())
+    if identity:
+        yield f'"ChipboardID" ("Chipboard ID"):\nchar[{len(identity)}]\n{identity}\n\n'
+    if part.toa is not None:
+        yield '"Operation mode" ("Operation mode"):\nchar[7]\nToA+ToT\n\n'
+
+
+def _content(
+    row: np.ndarray, col: np.ndarray, values: np.ndarray, layout: str, shape: tuple[int, int], end: bytes
+) -> bytes:
+    # repr is the shortest text that gives the same value again.
+    numbers = [str(int(v)) if v == int(v) else repr(v) for v in values.tolist()]
     if layout == "matrix":
-        cells = np.full(frame.shape, "0", dtype=object)
-        cells[frame.row, frame.col] = texts
-        return "".join(f"{' '.join(row)} \n" for row in cells.tolist()).encode()
+        cells = {y: ["0"] * shape[1] for y in row.tolist()}
+        for y, x, number in zip(row.tolist(), col.tolist(), numbers, strict=True):
+            cells[y][x] = number
+        blank = " ".join(["0"] * shape[1]) + "\n"
+        lines = [" ".join(cells[y]) + "\n" if y in cells else blank for y in range(shape[0])]
+        return "".join(lines).encode()
+    pixels = (row.astype(np.int64) * shape[1] + col).tolist()
     if layout == "sparse":
-        index = frame.row.astype(np.int64) * frame.shape[1] + frame.col
-        return ("".join(f"{i}\t{v}\n" for i, v in zip(index.tolist(), texts, strict=True)) + "#\n").encode()
-    pixels = zip(frame.col.tolist(), frame.row.tolist(), texts, strict=True)
-    return ("".join(f"{x}\t{y}\t{v}\r\n" for x, y, v in pixels) + "#\r\n").encode()
-
-
-def _entry(number: int, row: dict[Any, Any], kind: str, places: list[int]) -> str:
-    lines = [f"[F{number}]", kind]
-    for name, (key, description) in KEYS.items():
-        value = row.get(name)
-        if isinstance(value, (int, float, np.number)) and np.isfinite(value):
-            lines += [f'"{key}" ("{description}"):', "double[1]", f"{float(value)!r} ", ""]
-    return "\n".join([*lines, "", ""]) if number < len(places) - 1 else "\n".join([*lines, ""])
+        lines = [f"{pixel}\t{number}" for pixel, number in zip(pixels, numbers, strict=True)]
+    else:
+        lines = [f"{x}\t{y}\t{n}" for x, y, n in zip(col.tolist(), row.tolist(), numbers, strict=True)]
+    kept = [line.encode() for line, number in zip(lines, numbers, strict=True) if number != "0"]
+    return end.join([*kept, b"#", b""])
