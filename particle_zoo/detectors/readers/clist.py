@@ -53,6 +53,8 @@ def iter_clusters(
             part = _clusters(path, text, line, names, own_unit, done)
             done += len(part)
             yield part
+    if not names:
+        raise InputError(f"{path} is empty; copy the file again")
 
 
 def _unit(path: Path, names: list[str], units: list[str], asked: str | None) -> str:
