@@ -9,6 +9,26 @@ import numpy.typing as npt
 
 from particle_zoo.errors import InputError
 
+Number = float | np.ndarray
+
+
+def tot_of(energy: npt.ArrayLike, a: Number, b: Number, c: Number, t: Number) -> np.ndarray:
+    """ToT (float64, not rounded, at least 0) of energies in keV; 0 at and below the pole t."""
+    energy = np.asarray(energy, np.float64)
+    with np.errstate(invalid="ignore"):
+        above = energy > t
+        distance = np.where(above, energy - t, 1.0)
+        return np.where(above, np.maximum(np.multiply(a, energy) + b - c / distance, 0.0), 0.0)
+
+
+def energy_of(tot: npt.ArrayLike, a: Number, b: Number, c: Number, t: Number) -> np.ndarray:
+    """Energy in keV (float64) of ToT: the larger root of the calibration."""
+    shifted = np.asarray(tot, np.float64) - b
+    at = np.multiply(a, t)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = (at + shifted + np.sqrt((at - shifted) ** 2 + 4 * np.multiply(a, c))) / (2 * np.asarray(a))
+    return found
+
 
 @dataclass(frozen=True)
 class Surrogate:
@@ -38,16 +58,11 @@ class Surrogate:
 
     def tot(self, energy: npt.ArrayLike) -> np.ndarray:
         """ToT (float64, not rounded, at least 0) of energies in keV; 0 at and below the pole."""
-        energy = np.asarray(energy, np.float64)
-        above = energy > self.t
-        distance = np.where(above, energy - self.t, 1.0)
-        return np.where(above, np.maximum(self.a * energy + self.b - self.c / distance, 0.0), 0.0)
+        return tot_of(energy, self.a, self.b, self.c, self.t)
 
     def energy(self, tot: npt.ArrayLike) -> np.ndarray:
         """Energy in keV (float64) of ToT: the larger root of the calibration."""
-        shifted = np.asarray(tot, np.float64) - self.b
-        at = self.a * self.t
-        return (at + shifted + np.sqrt((at - shifted) ** 2 + 4 * self.a * self.c)) / (2 * self.a)
+        return energy_of(tot, self.a, self.b, self.c, self.t)
 
     def counts(self, energy: npt.ArrayLike, bits: int = 10) -> np.ndarray:
         """What the counter shows for energies in keV: whole ToT from 1 to 2^bits - 1, where it stops."""

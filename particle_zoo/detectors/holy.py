@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.skeleton import COLUMNS, walk
-from particle_zoo.detectors.track_features import fitted
+from particle_zoo.detectors.track_features import fitted, walk_of
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import bounding_boxes
 
@@ -46,18 +45,17 @@ def classify(
     Raises:
         InputError: clusters that stand for more pixels than they have (`summed_pixels`), whose shape is not known.
     """
-    if "summed_pixels" in clusters.table:
+    if "summed_pixels" in clusters.table and clusters.table["summed_pixels"].notna().any():
         raise InputError(
             "these clusters are lists of properties without pixels, so their shape is not known; give the file with pixels"
         )
     n = len(clusters)
     if not n:
         return np.empty(0, dtype=str)
-    row, col = (clusters.column(name).astype(np.int64) for name in ("row", "col"))
-    walked = dict(zip(COLUMNS, walk(row, col, clusters.offsets, False).T, strict=True))
+    walked = walk_of(clusters, paths=False)
     pixels, inside, diameter = (walked[name] for name in ("pixels", "inner", "diameter"))
     _, _, height, width = bounding_boxes(clusters)
-    linearity = fitted(clusters)["linearity"]
+    linearity = fitted(clusters, pixels)["linearity"]
     # An outer pixel always exists: the first of the first row.
     share = inside / (pixels - inside)
     disc = 2 * np.sqrt(pixels / np.pi)
@@ -83,4 +81,4 @@ def low_ionising(clusters: Clusters) -> np.ndarray:
             f"the line of ionisation is drawn in keV; received clusters in {clusters.unit}; calibrate first"
         )
     energy = np.bincount(clusters.hit_cluster, clusters.column("energy").astype(float), len(clusters))
-    return energy < 17.0 * clusters.sizes + 500.0
+    return energy < 17.0 * walk_of(clusters, paths=False)["pixels"] + 500.0

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.detectors.skeleton import check_extent
 from particle_zoo.detectors.track_features import NAMES, track_features
 from particle_zoo.pipelines.rasterise import bounding_boxes
 
@@ -81,15 +82,19 @@ def features(
         }
         if set(names) & set(NAMES):
             found |= track_features(clusters, thickness_um=thickness_um, pitch_um=pitch_um)
+        check_extent(height, width)
         found["inner"] = _inner(clusters)
         found["border"] = size - found["inner"]
         found["roundness"] = size / (np.pi / 4 * found["length"] ** 2)
     table = pd.DataFrame({name: np.asarray(found[name], np.float64) for name in names})
     if SUMMED in clusters.table:
-        known = [name for name in names if name in ("size", "energy_sum")]
-        table = table.assign(**{name: np.nan for name in names if name not in known})
-        if "size" in known:
-            table["size"] = clusters.table[SUMMED].to_numpy(float)
+        # Read beside others, those have no number there.
+        stands = clusters.table[SUMMED].to_numpy(float)
+        summed = np.isfinite(stands)
+        shape = [name for name in names if name not in ("size", "energy_sum")]
+        table.loc[summed, shape] = np.nan
+        if "size" in table:
+            table.loc[summed, "size"] = stands[summed]
     return table
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from particle_zoo.cli import replacing
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.calibration import Surrogate
+from particle_zoo.detectors.calibration import Surrogate, energy_of, tot_of
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.errors import InputError
@@ -53,8 +53,12 @@ class Calibration:
             raise InputError(f"a, b, c and t must have one value a pixel each; received shapes {sorted(shapes)}")
 
     @classmethod
-    def read(cls, folder: str | Path) -> Calibration:
+    def read(cls, folder: str | Path, *, shape: tuple[int, int] | None = (256, 256)) -> Calibration:
         """Read a.txt, b.txt, c.txt and t.txt (also caliba.txt, chip_a.txt, ...): a line a row, numbers between spaces.
+
+        Args:
+            folder: with the four files.
+            shape: rows and columns of the chip; None takes any.
 
         Raises:
             InputError: a file that is missing, damaged or of another shape.
@@ -64,12 +68,12 @@ class Calibration:
             raise InputError(f"{folder} is no folder; give the one with a.txt, b.txt, c.txt and t.txt of the chip")
         files = {name: _file(folder, name) for name in COEFFICIENTS}
         tables = {name: _table(path) for name, path in files.items()}
-        first = tables["a"].shape
+        expected = shape or tables["a"].shape
         for name, values in tables.items():
-            if values.shape != first:
+            if values.shape != expected:
                 raise InputError(
-                    f"{files[name]} has {values.shape[0]} x {values.shape[1]} pixels, {files['a']} {first[0]} x {first[1]}; "
-                    "give four files of one chip"
+                    f"{files[name]} has {values.shape[0]} x {values.shape[1]} pixels, expected {expected[0]} x "
+                    f"{expected[1]}; give four whole files of one chip"
                 )
         return cls(**tables)
 
@@ -95,10 +99,7 @@ class Calibration:
         Raises:
             InputError: a pixel the chip does not have.
         """
-        a, b, c, t = self._at(row, col)
-        shifted = np.asarray(tot, np.float64) - b
-        with np.errstate(invalid="ignore", divide="ignore"):
-            energy = (a * t + shifted + np.sqrt((a * t - shifted) ** 2 + 4 * a * c)) / (2 * a)
+        energy = energy_of(tot, *self._at(row, col))
         return np.where(self.dead[np.asarray(row), np.asarray(col)], np.nan, energy)
 
     def tot(self, energy: npt.ArrayLike, row: npt.ArrayLike, col: npt.ArrayLike) -> np.ndarray:
@@ -107,12 +108,7 @@ class Calibration:
         Raises:
             InputError: a pixel the chip does not have.
         """
-        a, b, c, t = self._at(row, col)
-        energy = np.asarray(energy, np.float64)
-        with np.errstate(invalid="ignore"):
-            above = energy > t
-            tot = a * energy + b - c / np.where(above, energy - t, 1.0)
-            found = np.where(above, np.maximum(tot, 0.0), 0.0)
+        found = tot_of(energy, *self._at(row, col))
         return np.where(self.dead[np.asarray(row), np.asarray(col)], np.nan, found)
 
     def _at(self, row: npt.ArrayLike, col: npt.ArrayLike) -> list[np.ndarray]:
@@ -199,6 +195,8 @@ def _frames(data: Frames, calibration: Surrogate | Calibration) -> Frames:
 
 
 def _clusters(data: Clusters, calibration: Surrogate | Calibration) -> Clusters:
+    if "summed_pixels" in data.table and data.table["summed_pixels"].notna().any():
+        raise InputError("hits that stand for several pixels have a sum of ToT, which no calibration turns into keV")
     row, col = (data.column(name).astype(np.int64) for name in ("row", "col"))
     energy = _energy(calibration, data.column("energy"), row, col)
     alive = np.isfinite(energy)
@@ -207,8 +205,9 @@ def _clusters(data: Clusters, calibration: Surrogate | Calibration) -> Clusters:
     hits = data.hits.astype(np.float64)
     hits[:, 2] = energy
     table = data.table.assign(dead_pixels=np.bincount(cluster[~alive], minlength=n))
-    if "energy_sum" in table:
-        table = table.drop(columns="energy_sum")
+    # They were those of the clusters before.
+    stale = ["energy_sum"] + (["size", "height", "width", "row0", "col0"] if not alive.all() else [])
+    table = table.drop(columns=[name for name in stale if name in table])
     kept = sizes > 0
     offsets = np.concatenate([[0], np.cumsum(sizes[kept])])
     return Clusters(hits[alive], data.columns, offsets, table[kept], "keV")
@@ -250,7 +249,22 @@ def _table(path: Path) -> Any:
             # An empty file is only a warning to NumPy.
             warnings.simplefilter("error")
             return np.loadtxt(path, np.float64, comments=None, ndmin=2)
-    except (ValueError, OSError, UserWarning) as error:
-        raise InputError(
-            f"{path} is no table of numbers ({' '.join(str(error).split())[:100]}); copy it again"
-        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
+    except (ValueError, UserWarning) as error:
+        raise InputError(f"{path}, {_bad_line(path)}; copy the file again") from error
+
+
+def _bad_line(path: Path) -> str:
+    rows = path.read_bytes().split(b"\n")
+    width = len(rows[0].split())
+    for number, row in enumerate(rows, 1):
+        cells = row.split()
+        if cells and len(cells) != width:
+            return f"line {number}: {len(cells)} numbers, the lines before have {width}"
+        for cell in cells:
+            try:
+                float(cell)
+            except ValueError:
+                return f"line {number}: {cell[:20]!r} is no number"
+    return "line 1: no numbers"

@@ -5,11 +5,19 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-ORTHOGONAL, DIAGONAL = 5, 7
-"""Chamfer weights of a step: whole numbers, so that no rounding depends on the direction; 7/5 is near sqrt(2)."""
+from particle_zoo.errors import InputError
+
+ORTHOGONAL, DIAGONAL = 70, 99
+"""Weights of a step: whole numbers, so that no rounding depends on the direction; 99/70 is sqrt(2) to 5e-5, and above it."""
 
 EXACT = 16
 """Pixels up to which every pixel is tried as the start of the longest path."""
+
+TIES = 64
+"""Starts and ends as far away as the farthest that are tried at most."""
+
+LARGEST = 2**26
+"""Pixels of a bounding box up to which clusters are drawn."""
 
 COLUMNS = ("pixels", "inner", "diameter", "skeleton_length", "end0_row", "end0_col", "end1_row", "end1_col")
 
@@ -21,7 +29,7 @@ def walk(row: np.ndarray, col: np.ndarray, offsets: np.ndarray, paths: bool = Tr
     `pixels`: different pixels. `inner`: those whose four orthogonal neighbours are hit too. `diameter`: largest distance
     between two pixel centres. `skeleton_length`: length of the longest of all shortest paths through the pixels, and its
     ends, the one of the smaller row (then column) first. Of more than `EXACT` pixels the ends are found by two sweeps, as
-    of a tree.
+    of a tree, from the pixels farthest from the centre.
 
     Args:
         row: (n_hits,) whole rows.
@@ -103,33 +111,48 @@ def _longest_path(grid: np.ndarray, cells: np.ndarray, stride: int) -> tuple[int
     distance = np.empty(m, np.int32)
     queue = np.empty(m, np.int32)
     waits = np.zeros(m, np.bool_)
-    best, a, b = 0, 0, 0
-    if m <= EXACT:
-        apart = -1
-        for start in range(m):
-            end = _distances(grid, cells, stride, start, distance, queue, waits)
-            length = distance[end]
-            if length < best:
-                continue
+    starts = np.arange(m)
+    if m > EXACT:
+        starts = _farthest_from_centre(cells, stride)
+        # The ends of a tree are as far as possible from any of its pixels.
+        ends = np.zeros(m, np.bool_)
+        for start in starts:
+            far = distance[_distances(grid, cells, stride, start, distance, queue, waits)]
             for i in range(m):
-                # Every pair once, with the smaller row (then column) first.
-                if distance[i] != length or cells[i] < cells[start]:
-                    continue
-                down, right = cells[i] // stride - cells[start] // stride, cells[i] % stride - cells[start] % stride
-                straight = down * down + right * right
-                # Of equal paths the ends farthest apart, of those the first: nothing depends on the order of pixels.
-                first = cells[start] < cells[a] or (cells[start] == cells[a] and cells[i] < cells[b])
-                if length > best or straight > apart or (straight == apart and first):
-                    best, apart, a, b = length, straight, start, i
-        return best, a, b
-    a = _distances(grid, cells, stride, 0, distance, queue, waits)
-    for _ in range(2):
-        b = _distances(grid, cells, stride, a, distance, queue, waits)
-        if distance[b] <= best:
-            break
-        best = distance[b]
-        a, b = b, a
+                if distance[i] == far:
+                    ends[i] = True
+        starts = np.flatnonzero(ends)[:TIES]
+    best, apart, a, b = -1, -1, 0, 0
+    for start in starts:
+        length = distance[_distances(grid, cells, stride, start, distance, queue, waits)]
+        if length < best:
+            continue
+        for i in range(m):
+            if distance[i] != length:
+                continue
+            one, two = min(cells[i], cells[start]), max(cells[i], cells[start])
+            down, right = two // stride - one // stride, two % stride - one % stride
+            straight = down * down + right * right
+            # Of equal paths the ends farthest apart, of those the first: nothing depends on the order of pixels.
+            first = one < min(cells[a], cells[b]) or (one == min(cells[a], cells[b]) and two < max(cells[a], cells[b]))
+            if length > best or straight > apart or (straight == apart and first):
+                best, apart, a, b = length, straight, start, i
     return best, a, b
+
+
+@numba.njit(cache=True)
+def _farthest_from_centre(cells: np.ndarray, stride: int) -> np.ndarray:
+    """The pixels farthest from the mean position, in whole numbers."""
+    m = len(cells)
+    down, right = 0, 0
+    for cell in cells:
+        down += cell // stride
+        right += cell % stride
+    far = np.empty(m, np.int64)
+    for i in range(m):
+        r, c = m * (cells[i] // stride) - down, m * (cells[i] % stride) - right
+        far[i] = r * r + c * c
+    return np.flatnonzero(far == far.max())[:TIES]
 
 
 @numba.njit(cache=True)
@@ -170,3 +193,21 @@ def _distances(
         if distance[i] > distance[end]:
             end = i
     return end
+
+
+def check_extent(height: np.ndarray, width: np.ndarray) -> None:
+    """Refuse clusters that no detector has, before they fill the memory.
+
+    Args:
+        height: (n,) of the bounding boxes, px.
+        width: (n,) the same.
+
+    Raises:
+        InputError: a box of more than `LARGEST` pixels.
+    """
+    area = height.astype(np.int64) * width
+    if len(area) and area.max() > LARGEST:
+        i = int(area.argmax())
+        raise InputError(
+            f"cluster {i} extends over {height[i]} x {width[i]} px; one of its pixels is damaged, leave the cluster out"
+        )

@@ -9,8 +9,9 @@ import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.skeleton import COLUMNS as WALKED
-from particle_zoo.detectors.skeleton import walk
+from particle_zoo.detectors.skeleton import check_extent, walk
 from particle_zoo.errors import InputError
+from particle_zoo.pipelines.rasterise import bounding_boxes
 
 NAMES = (
     "row_mean",
@@ -72,13 +73,11 @@ def track_features(clusters: Clusters, *, thickness_um: float = 300.0, pitch_um:
         if not 0 < value < math.inf:
             raise InputError(f"{name} must be positive; received {value!r}")
     n = len(clusters)
-    row, col = (clusters.column(name).astype(np.int64) for name in ("row", "col"))
     energy = clusters.column("energy").astype(np.float64)
     timed = "toa" in clusters.columns
     toa = clusters.column("toa") if timed else np.empty(0)
-    found = fitted(clusters) | {
-        name: values for name, values in zip(WALKED, walk(row, col, clusters.offsets).T, strict=True) if name in NAMES
-    }
+    walked = walk_of(clusters)
+    found = fitted(clusters, walked["pixels"]) | {name: walked[name] for name in WALKED if name in NAMES}
     along = (found["length_projected"] - 1) * pitch_um
     found["elevation"] = np.degrees(np.arctan2(thickness_um, along))
     found["length_3d_um"] = np.hypot(thickness_um, along)
@@ -93,13 +92,45 @@ def track_features(clusters: Clusters, *, thickness_um: float = 300.0, pitch_um:
     return {name: found[name] for name in NAMES}
 
 
-def fitted(clusters: Clusters) -> dict[str, np.ndarray]:
-    """Those of `NAMES` that come from the energy-weighted axis alone; see `track_features`."""
+def walk_of(clusters: Clusters, *, paths: bool = True) -> dict[str, np.ndarray]:
+    """`particle_zoo.detectors.skeleton.walk` of clusters, by name.
+
+    Raises:
+        InputError: a cluster larger than any detector.
+    """
+    _, _, height, width = bounding_boxes(clusters)
+    check_extent(height, width)
+    row, col = (clusters.column(name).astype(np.int64) for name in ("row", "col"))
+    return dict(zip(WALKED, walk(row, col, clusters.offsets, paths).T, strict=True))
+
+
+def fitted(clusters: Clusters, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Those of `NAMES` that come from the energy-weighted axis alone; see `track_features`.
+
+    Args:
+        clusters: n clusters.
+        pixels: (n,) how many different pixels each has; a pixel hit twice counts once, with the sum of its energies.
+    """
+    if (pixels != clusters.sizes).any():
+        clusters = _merged(clusters)
     row, col = (clusters.column(name).astype(np.int64) for name in ("row", "col"))
     energy = clusters.column("energy").astype(np.float64)
     toa = clusters.column("toa").astype(np.float64) if "toa" in clusters.columns else np.empty(0)
     strong = STRONG_KEV if clusters.unit == "keV" else -math.inf
     return dict(zip(_FITTED, _fit(row, col, energy, toa, clusters.offsets, strong, NEAR_PX).T, strict=True))
+
+
+def _merged(clusters: Clusters) -> Clusters:
+    """With every pixel once: energies added, earliest time."""
+    cluster, row, col = clusters.hit_cluster, clusters.column("row"), clusters.column("col")
+    order = np.lexsort((clusters.column("toa") if "toa" in clusters.columns else row, col, row, cluster))
+    same = (np.diff(cluster[order]) == 0) & (np.diff(row[order]) == 0) & (np.diff(col[order]) == 0)
+    first = np.concatenate([[True], ~same])
+    hits = clusters.hits[order][first]
+    hits[:, 2] = np.add.reduceat(clusters.column("energy")[order], np.flatnonzero(first))
+    sizes = np.bincount(cluster[order][first], minlength=len(clusters))
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return Clusters(hits, clusters.columns, offsets, clusters.table, clusters.unit)
 
 
 @numba.njit(cache=True)

@@ -35,7 +35,7 @@ def test_there_and_back(a: float, b: float, c: float, t: float) -> None:
     chip = Calibration(*(np.full((1, 1), value) for value in (a, b, c, t)))
     energy = np.geomspace(5, 2000, 200)
     tot = chip.tot(energy, 0, 0)
-    # Below it the counter shows 0 for all energies.
+    # Where the line is below 0 the counter shows 0, for several energies.
     seen = tot > 0
     np.testing.assert_allclose(chip.energy(tot[seen], 0, 0), energy[seen], atol=1e-6, rtol=0)
 
@@ -72,6 +72,10 @@ def test_every_record_becomes_kev_without_its_dead_pixels() -> None:
     assert calibrate(clusters, Surrogate()).sizes.tolist() == [1, 2, 1]
     with pytest.raises(InputError, match="turns ToT into keV"):
         calibrate(found, chip)
+    with pytest.raises(InputError, match="stand for several pixels"):
+        calibrate(clusters.with_table(summed_pixels=[1, 2, 1]), chip)
+    stale = calibrate(clusters.with_table(size=clusters.sizes, energy_sum=1.0), chip)
+    assert not {"size", "energy_sum"} & set(stale.table)
 
 
 def test_chips_have_a_calibration_each() -> None:
@@ -98,10 +102,10 @@ def test_files(tmp_path: Path) -> None:
     assert isinstance(read_calibration("typical"), Surrogate)
     text = (tmp_path / "chip0" / "b.txt").read_text().splitlines()
     for damaged, message in (
-        ([*text[:100], "1 2 x", *text[100:]], "b.txt is no table of numbers"),
-        ([*text[:100], text[100][:200]], "b.txt is no table of numbers"),
-        (text[:100], "b.txt has 100 x 256 pixels"),
-        ([], "b.txt is no table of numbers"),
+        ([*text[:100], text[100].replace(".", "x", 1), *text[101:]], r"b\.txt, line 101: b'.*x.*' is no number"),
+        ([*text[:100], text[100][:200]], r"b\.txt, line 101: \d+ numbers, the lines before have 256"),
+        (text[:100], r"b\.txt has 100 x 256 pixels, expected 256 x 256"),
+        ([], r"b\.txt, line 1: no numbers"),
     ):
         (tmp_path / "chip0" / "b.txt").write_text("\n".join(damaged))
         with pytest.raises(InputError, match=message):

@@ -16,7 +16,7 @@ from particle_zoo.detectors.readers.t3pa import LARGEST_TOA, Clock, to_hits
 from particle_zoo.errors import InputError
 
 STRUCT = np.dtype([("Matrix Index", "<u4"), ("ToA", "<u8"), ("Overflow", "u1"), ("FToA", "u1"), ("ToT", "<u2")])
-CHUNK = 2**20
+CHUNK = 2**19
 
 
 def iter_hits(path: str | Path, *, chunk: int = CHUNK, partial: bool = False) -> Iterator[Hits]:

@@ -23,7 +23,7 @@ from particle_zoo.errors import InputError
 
 COLUMNS = ("Index", "Matrix Index", "ToA", "ToT", "FToA", "Overflow")
 HEADER = re.compile(rb"\s*Index\s*[\t; ]\s*Matrix Index\b")
-CHUNK = 2**20
+CHUNK = 2**19
 LOST_FROM, LOST_TO = 0x74, 0x75
 LARGEST_TOA = 2**58
 """25 ns counts; the time in steps still fits into 63 bits."""

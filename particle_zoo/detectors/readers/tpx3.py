@@ -22,7 +22,7 @@ from particle_zoo.errors import InputError
 
 MAGIC = 0x33585054
 WORD = 8
-CHUNK = 2**21
+CHUNK = 2**19
 """Words decoded at a time."""
 
 COARSE = 1 << 30
