@@ -136,7 +136,7 @@ def _longest_path(grid: np.ndarray, cells: np.ndarray, stride: int) -> tuple[int
             # Of equal paths the ends farthest apart, of those the first: nothing depends on the order of pixels.
             first = one < min(cells[a], cells[b]) or (one == min(cells[a], cells[b]) and two < max(cells[a], cells[b]))
             if length > best or straight > apart or (straight == apart and first):
-                best, apart, a, b = length, straight, start, i
+                best, apart, a, b = int(length), int(straight), int(start), i
     return best, a, b
 
 
@@ -144,7 +144,7 @@ def _longest_path(grid: np.ndarray, cells: np.ndarray, stride: int) -> tuple[int
 def _farthest_from_centre(cells: np.ndarray, stride: int) -> np.ndarray:
     """The pixels farthest from the mean position, in whole numbers."""
     m = len(cells)
-    down, right = 0, 0
+    down, right = np.int64(0), np.int64(0)
     for cell in cells:
         down += cell // stride
         right += cell % stride
