@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,15 +13,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.data import files
+from particle_zoo.data.flat import FlatSizes
+from particle_zoo.data.mix import Flat
 from particle_zoo.data.source import Contents
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.data.timepix import FILES, TimepixSource
 from particle_zoo.errors import InputError
 
-SPLIT = "in_split"
 
-
-class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Hit lists with id, label, energy sum and, where simulated, the truth; every primary in one split.
 
     The source is read or simulated once; its clusters wait on disk beside the data set until their split is written,
@@ -34,10 +35,12 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     Args:
         manual_dir: folder with the files of `files`; by default TFDS's manual directory.
         clusters: how many to simulate, instead of the published number.
+        balanced: flatten the sizes of simulated clusters, with these settings or (True) the defaults, or do not (False);
+            by default as published.
         beam: prepare with Apache Beam; by default where a Beam runner or Beam options are given.
 
     Raises:
-        InputError: a number of clusters below 1, or one for `files`.
+        InputError: a number of clusters below 1, or settings of the simulation for `files`.
     """
 
     SOURCE: ClassVar[TimepixSource]
@@ -47,24 +50,34 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     )
 
     def __init__(
-        self, *, manual_dir: Path | None = None, clusters: int | None = None, beam: bool | None = None, **kwargs: Any
+        self,
+        *,
+        manual_dir: Path | None = None,
+        clusters: int | None = None,
+        balanced: Flat | bool | None = None,
+        beam: bool | None = None,
+        **kwargs: Any,
     ) -> None:
         self._manual, self._beam = manual_dir, beam
         self._scratch: Path | None = None
-        self._number = clusters
+        self._changes: dict[str, Any] = {}
+        if clusters is not None:
+            if clusters < 1:
+                raise InputError(f"clusters is the number to simulate, 1 or more; received {clusters}")
+            self._changes["clusters"] = clusters
+        if balanced is not None:
+            self._changes["balanced"] = Flat() if balanced is True else balanced or None
         super().__init__(**kwargs)
 
     @property
     def source(self) -> TimepixSource:
-        """With the number of clusters asked for."""
+        """With the settings asked for."""
         config = self.builder_config.name
-        if self._number is None:
+        if not self._changes:
             return self.SOURCE
-        if config == FILES or self._number < 1:
-            raise InputError(
-                f"clusters is the number to simulate, 1 or more, and not for {FILES}; received {self._number} for {config}"
-            )
-        mixed = self.SOURCE.mixes[config].model_copy(update={"clusters": self._number})
+        if config == FILES:
+            raise InputError(f"{' and '.join(self._changes)} belong to a simulation, not to {FILES}; leave them out")
+        mixed = self.SOURCE.mixes[config].model_copy(update=self._changes)
         return dataclasses.replace(self.SOURCE, replaced={config: mixed})
 
     @property
@@ -130,29 +143,52 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.metadata.update(
             fingerprint=source.fingerprint(config, manual), unit=contents.unit, classes=list(contents.classes)
         )
+        if self._beam:
+            return self._beam_examples(config, manual, contents)
         spool = {split: (self._scratch or Path()) / split for split in SPLITS}
-        for part in source.clusters(config, manual):
-            for split in part.table[SPLIT].unique():
+        flat = source.flat_sizes(config)
+        for part in source.every(config, manual, contents):
+            if flat is not None:
+                flat.add(part)
+            for split in part.table["in_split"].unique():
                 with spool[split].open("ab") as file:
-                    pickle.dump(part[(part.table[SPLIT] == split).to_numpy()], file)
+                    pickle.dump(part[(part.table["in_split"] == split).to_numpy()], file)
+        found = [split for split in SPLITS if spool[split].exists() and (flat is None or flat.splits[split].limits)]
+        self._check(found, manual)
+        return {split: self._generate_examples(spool[split], flat, contents) for split in found}
+
+    def _beam_examples(self, config: str, manual: Path | None, contents: Contents) -> dict[str, Any]:
+        try:
+            from particle_zoo.data.beam import SplitExamples
+        except ImportError as error:
+            raise InputError(
+                "preparation with Apache Beam needs the package apache-beam; install particle-zoo[build] or leave Beam out"
+            ) from error
+        source = self.source
+        shared: dict[str, Any] = {}
+        found: set[str] = set()
+        for part in source.every(config, manual, contents):
+            found.update(part.table["in_split"])
+            if len(found) == len(SPLITS):
+                break
+        self._check(found, manual)
+        return {
+            split: SplitExamples(source, config, manual, contents, split, shared) for split in SPLITS if split in found
+        }
+
+    @staticmethod
+    def _check(found: Collection[str], manual: Path | None) -> None:
         # TFDS cannot write an empty split, and a handful of clusters does not fill three.
-        found = {split: path for split, path in spool.items() if path.exists()}
         if not found:
-            raise InputError(f"no clusters in {manual}; lower threshold or min_size in its clustering.json")
-        return {split: self._generate_examples(path, contents) for split, path in found.items()}
+            where = f"in {manual}; lower threshold or min_size in its {files.CLUSTERING}" if manual else "left"
+            raise InputError(f"no clusters {where}")
 
-    def _generate_examples(self, spool: Path, contents: Contents) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _generate_examples(
+        self, spool: Path, flat: FlatSizes | None, contents: Contents
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         for part in _spooled(spool):
-            yield from examples(self.SOURCE, self.builder_config.name, contents, part)
-
-
-def examples(
-    source: TimepixSource, config: str, contents: Contents, part: Clusters
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Keys and stored examples of some clusters."""
-    positions = part.table["position"].tolist()
-    for position, row in zip(positions, source.rows(part, config, contents), strict=True):
-        yield f"{position}", {**row, "position": position}
+            kept = part if flat is None else flat.keep(part)
+            yield from self.SOURCE.examples(kept, self.builder_config.name, contents)
 
 
 def _spooled(path: Path) -> Iterator[Clusters]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
@@ -42,8 +42,12 @@ class Flat(pydantic.BaseModel):
     model_config = _STRICT
 
     per_octave: int = pydantic.Field(1, ge=1)
-    least: int = pydantic.Field(1, ge=1)
-    most: int | None = pydantic.Field(None, ge=1)
+    least: int = pydantic.Field(100, ge=1)
+    most: int = pydantic.Field(100_000, ge=1)
+
+
+def _flat(value: Any) -> Any:
+    return Flat() if value is True else None if value is False else value
 
 
 class Mix(pydantic.BaseModel):
@@ -57,7 +61,7 @@ class Mix(pydantic.BaseModel):
         clusters: in all, before `balanced`.
         block: clusters simulated and mixed at a time.
         rate_hz: clusters a second on the whole sensor; None where nothing measures time.
-        balanced: flatten the sizes of the clusters; None keeps them all.
+        balanced: flatten the sizes of the clusters in each split, by these settings or (true) the defaults.
         particles: by name.
     """
 
@@ -70,7 +74,7 @@ class Mix(pydantic.BaseModel):
     clusters: int = pydantic.Field(ge=1)
     block: int = pydantic.Field(3200, ge=1)
     rate_hz: float | None = pydantic.Field(None, gt=0)
-    balanced: Flat | None = None
+    balanced: Annotated[Flat | None, pydantic.BeforeValidator(_flat)] = None
     particles: dict[str, Component]
 
     @property

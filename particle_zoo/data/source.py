@@ -28,13 +28,12 @@ class Contents:
 
 
 class Source(Protocol):
-    """The source of a data set: a module or an object.
+    """The source of a data set: a module or an object."""
 
-    Attributes:
-        CONFIGS: names of the configurations; the first is what a data set without configuration means.
-    """
-
-    CONFIGS: tuple[str, ...]
+    @property
+    def CONFIGS(self) -> tuple[str, ...]:  # noqa: N802
+        """Names of the configurations; the first is what a data set without configuration means."""
+        ...
 
     def labelled(self, config: str) -> bool:
         """Whether the clusters may have labels."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.data import files, mix
+from particle_zoo.data.flat import FlatSizes
 from particle_zoo.data.source import Contents
 from particle_zoo.errors import InputError
 
@@ -152,15 +153,33 @@ class TimepixSource:
                 )
             yield part
 
+    def every(self, config: str, manual_dir: Path | None, contents: Contents) -> Iterator[Clusters]:
+        """Yield the clusters of all items, before sizes are flattened.
+
+        Raises:
+            InputError: unusable source files.
+        """
+        for item in self.items(config, manual_dir):
+            yield from self.of_item(config, manual_dir, item, contents)
+
     def clusters(self, config: str, manual_dir: Path | None) -> Iterator[Clusters]:
-        """Yield all clusters, an item or a piece of it at a time.
+        """Yield all clusters, an item or a piece of it at a time; simulated twice where sizes are flattened.
 
         Raises:
             InputError: unusable source files.
         """
         contents = self.contents(config, manual_dir)
-        for item in self.items(config, manual_dir):
-            yield from self.of_item(config, manual_dir, item, contents)
+        flat = self.flat_sizes(config)
+        if flat is not None:
+            for part in self.every(config, manual_dir, contents):
+                flat.add(part)
+        for part in self.every(config, manual_dir, contents):
+            yield part if flat is None else flat.keep(part)
+
+    def flat_sizes(self, config: str) -> FlatSizes | None:
+        """What flattens the sizes of a configuration, before it has seen any; None where nothing does."""
+        mixed = self.mixes.get(config)
+        return None if mixed is None or mixed.balanced is None else FlatSizes(mixed.balanced, mixed.seed)
 
     def fingerprint(self, config: str, manual_dir: Path | None) -> str:
         """Hex digest of names and contents of all files in the folder, or of everything a simulation depends on."""
@@ -179,16 +198,24 @@ class TimepixSource:
 
     def rows(self, part: Clusters, config: str, contents: Contents) -> list[dict[str, Any]]:
         """The stored examples of some clusters."""
+        if not len(part):
+            return []
         codes = {name: code for code, name in enumerate(contents.classes)}
         energy = np.add.reduceat(part.column("energy").astype(np.float64), part.offsets[:-1])
         table = part.table.assign(energy_sum=energy, label=[codes.get(name, -1) for name in part.labels])
         kinds = self.table(config)
         values = [[kind(value) for value in table[name]] for name, kind in kinds.items()]
-        hits = part.hits.astype(self.hit_type)
+        hits: np.ndarray = part.hits.astype(self.hit_type)
         return [
             {"hits": hits[start:end], **dict(zip(kinds, row, strict=True))}
             for start, end, row in zip(part.offsets, part.offsets[1:], zip(*values, strict=True), strict=False)
         ]
+
+    def examples(self, part: Clusters, config: str, contents: Contents) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the stored examples with their `position`, which is also the key under which TFDS stores them."""
+        positions = part.table["position"].tolist()
+        for position, row in zip(positions, self.rows(part, config, contents), strict=True):
+            yield str(position), {**row, "position": position}
 
     def from_columns(
         self, contents: Contents, hits: np.ndarray, offsets: np.ndarray, table: dict[str, list[Any]]
