@@ -9,7 +9,7 @@ import pandas as pd
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.data.mix import Flat
-from particle_zoo.data.splits import SPLITS
+from particle_zoo.data.splits import SHARES, SPLITS
 from particle_zoo.pipelines.balance import Reservoir
 
 
@@ -23,7 +23,15 @@ class FlatSizes:
 
     def __init__(self, flat: Flat, seed: int) -> None:
         self.seed = seed
-        self.splits = {split: Reservoir(**flat.model_dump()) for split in SPLITS}
+        self.splits = {
+            # Each split has its share of the counts, so that all of them keep the same intervals.
+            split: Reservoir(
+                per_octave=flat.per_octave,
+                least=max(1, round(share * flat.least)),
+                most=max(1, round(share * flat.most)),
+            )
+            for split, share in zip(SPLITS, SHARES, strict=True)
+        }
 
     def add(self, part: Clusters) -> None:
         """First pass: take note of clusters with a column `in_split`."""

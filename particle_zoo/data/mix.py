@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,13 @@ class Component(pydantic.BaseModel):
 
 
 class Flat(pydantic.BaseModel):
-    """Down-sampling to equally many clusters in each interval of sizes; see `particle_zoo.pipelines.balance`."""
+    """Down-sampling to equally many clusters in each interval of sizes; see `particle_zoo.pipelines.balance`.
+
+    Args:
+        per_octave: intervals a factor of two in size.
+        least: an interval with fewer clusters in all splits together is left out.
+        most: no interval keeps more than this in all splits together; memory is this many numbers an interval.
+    """
 
     model_config = _STRICT
 
@@ -113,7 +120,11 @@ def read(path: Path) -> dict[str, Mix]:
 
 
 def published(mix: Mix) -> dict[str, Any]:
-    """Everything a mixture depends on, spectra and sensor written out: what its clusters can be reproduced from."""
+    """Everything a mixture depends on, spectra and sensor written out: what its clusters can be reproduced from.
+
+    Returns:
+        Plain values, as JSON and YAML have them.
+    """
     from particle_zoo.simulation.particles import particle
 
     sensor = asdict(_sensor(mix))
@@ -122,7 +133,17 @@ def published(mix: Mix) -> dict[str, Any]:
         spectrum = _spectrum(component.spectrum, particle(name))
         particles[name] = {"share": component.share, **_law(asdict(spectrum))}
     kept = {key: value for key, value in mix.model_dump().items() if key not in ("description", "sensor", "particles")}
-    return {**kept, "sensor": sensor, "particles": particles, "version": VERSION}
+    whole: dict[str, Any] = json.loads(
+        json.dumps({**kept, "sensor": sensor, "particles": particles, "version": VERSION}, default=float)
+    )
+    return whole
+
+
+def printed(mix: Mix) -> str:
+    """`published` as YAML, for the README of a data set."""
+    import yaml
+
+    return str(yaml.safe_dump(published(mix), sort_keys=False, default_flow_style=None, width=110))
 
 
 def simulate(mix: Mix, number: int) -> Clusters:

@@ -185,7 +185,7 @@ class TimepixSource:
         """Hex digest of names and contents of all files in the folder, or of everything a simulation depends on."""
         digest = hashlib.sha256(config.encode())
         if config != FILES:
-            digest.update(json.dumps(mix.published(self.mixes[config]), sort_keys=True, default=str).encode())
+            digest.update(json.dumps(mix.published(self.mixes[config]), sort_keys=True).encode())
             return digest.hexdigest()[:16]
         folder = self._folder(manual_dir)
         files.find(folder)
