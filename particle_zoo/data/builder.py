@@ -104,8 +104,10 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 )
         if self._beam is None and download_config is not None:
             self._beam = bool(download_config.beam_runner or download_config.beam_options)
-        folder = Path(self.data_dir).parent
-        folder.mkdir(parents=True, exist_ok=True)
+        # On the disk that has to hold the data set anyway, unless that is a store in a cloud.
+        folder = None if "://" in str(self.data_dir) else Path(self.data_dir).parent
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".spool.") as scratch:
             self._scratch = Path(scratch)
             super().download_and_prepare(download_config=download_config, **kwargs)

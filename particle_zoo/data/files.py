@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
 import importlib.util
 from collections.abc import Iterator
@@ -77,6 +78,22 @@ def find(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder} holds no file of a known format; put your detector files there, or in sub-folders")
     return found
+
+
+def read_with(folder: Path) -> list[Path]:
+    """Everything the clusters depend on: the files of `find`, settings, calibration, and what accompanies a file.
+
+    A description or an index has the name of its file with another or a further ending.
+    """
+    needed = set(find(folder))
+    for path in tuple(needed):
+        needed.update(other for other in path.parent.glob(f"{glob.escape(path.stem)}*") if other.is_file())
+    settings_file, calibration = folder / CLUSTERING, settings(folder).calibration
+    needed.update({settings_file} & set(folder.iterdir()))
+    if calibration:
+        place = folder / calibration
+        needed.update([place] if place.is_file() else (path for path in place.rglob("*") if path.is_file()))
+    return sorted(needed)
 
 
 def _known(path: Path) -> bool:

@@ -162,7 +162,8 @@ def simulate(mix: Mix, number: int) -> Clusters:
     from particle_zoo.simulation import iter_simulate
     from particle_zoo.simulation.particles import particle
 
-    sensor, size = _sensor(mix), mix.size_of(number)
+    # By name where it can be, as in a simulation by hand: the name goes into the ids.
+    sensor, size = _sensor(mix) if mix.sensor else mix.preset, mix.size_of(number)
     parts = []
     for k, (name, count) in enumerate(zip(mix.particles, mix.counts(size), strict=True)):
         if not count:

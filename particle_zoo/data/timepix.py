@@ -182,15 +182,13 @@ class TimepixSource:
         return None if mixed is None or mixed.balanced is None else FlatSizes(mixed.balanced, mixed.seed)
 
     def fingerprint(self, config: str, manual_dir: Path | None) -> str:
-        """Hex digest of names and contents of all files in the folder, or of everything a simulation depends on."""
+        """Hex digest of names and contents of the files that are read, or of everything a simulation depends on."""
         digest = hashlib.sha256(config.encode())
         if config != FILES:
             digest.update(json.dumps(mix.published(self.mixes[config]), sort_keys=True).encode())
             return digest.hexdigest()[:16]
         folder = self._folder(manual_dir)
-        files.find(folder)
-        # All of them: a calibration or a description beside a file changes what is read from it.
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for path in files.read_with(folder):
             digest.update(f"\0{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
