@@ -15,11 +15,15 @@ from particle_zoo.cli import read_json
 from particle_zoo.clusters import Clusters
 from particle_zoo.data import splits
 from particle_zoo.detectors import readers
-from particle_zoo.detectors.readers.format import find as find_format
+from particle_zoo.detectors.readers.format import head
 from particle_zoo.errors import InputError
 
 CLUSTERING = "clustering.json"
 """Beside the files: how to cluster them, where that differs from the defaults."""
+
+
+GENERIC = (".txt", ".csv", ".tsv", ".json", ".yml", ".yaml", ".log", ".dat", ".xml", ".md")
+"""Endings that say nothing about what wrote a file: only its content can."""
 
 
 class Clustering(pydantic.BaseModel):
@@ -63,7 +67,9 @@ def settings(folder: Path) -> Clustering:
 
 
 def find(folder: Path) -> list[Path]:
-    """The detector files of a folder and the folders below it, in order; files of no known format are left out.
+    """The detector files of a folder and the folders below it, in order.
+
+    Left out are hidden files, the calibration, files that only accompany others, and files of no known format.
 
     Raises:
         InputError: there are none.
@@ -97,11 +103,12 @@ def read_with(folder: Path) -> list[Path]:
 
 
 def _known(path: Path) -> bool:
-    try:
-        find_format(path, readers.FORMATS)
-    except InputError:
-        return False
-    return True
+    """Whether a file is a detector's: by content, or by an ending that nothing else has. Companions are none."""
+    start = head(path)
+    found = next((f for f in readers.FORMATS if f.recognise(start)), None)
+    if found is None and not path.name.lower().removesuffix(".gz").endswith(GENERIC):
+        found = next((f for f in readers.FORMATS if f.named(path)), None)
+    return found is not None and not getattr(found, "companion", False)
 
 
 def classes(folder: Path) -> tuple[str, ...]:
@@ -124,7 +131,7 @@ def clusters(folder: Path, path: Path, known: tuple[str, ...]) -> Iterator[Clust
     label = _top(path, folder) if known else ""
     for part in _read(path, settings(folder).model_dump(exclude_none=True), folder):
         if len(part):
-            ids = [f"{name}:{own}" for own in part.ids]
+            ids = [f"{name}:{own.removeprefix(f'{path.name}:')}" for own in part.ids]
             yield part.with_table(id=ids, label=label, source=name, in_split=[splits.assign_one(i) for i in ids])
 
 
