@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,18 +60,17 @@ class SplitExamples(beam.PTransform):
         # Reshuffle: otherwise a runner may fuse everything into the step that lists the items.
         items = begin | "Items" >> beam.Create(source.items(config, manual)) | "Spread" >> beam.Reshuffle()
         parts = items | "Clusters" >> beam.FlatMap(work)
-        if source.flat_sizes(config) is None:
+        empty = source.flat_sizes(config, manual)
+        if empty is None:
             return parts
 
         def sizes(part: Clusters) -> FlatSizes:
-            seen = source.flat_sizes(config)
-            assert seen is not None
+            seen = copy.deepcopy(empty)
             seen.add(part)
             return seen
 
         def join(several: Iterable[FlatSizes]) -> FlatSizes:
-            joined = source.flat_sizes(config)
-            assert joined is not None
+            joined = copy.deepcopy(empty)
             joined.merge(several)
             return joined
 

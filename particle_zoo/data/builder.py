@@ -76,7 +76,10 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         if not self._changes:
             return self.SOURCE
         if config == FILES:
-            raise InputError(f"{' and '.join(self._changes)} belong to a simulation, not to {FILES}; leave them out")
+            raise InputError(
+                f"{' and '.join(self._changes)} set a simulation, not {FILES}; leave them out, and put balanced into "
+                f"the {files.CLUSTERING} of your folder"
+            )
         mixed = self.SOURCE.mixes[config].model_copy(update=self._changes)
         return dataclasses.replace(self.SOURCE, replaced={config: mixed})
 
@@ -148,7 +151,7 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         if self._beam:
             return self._beam_examples(config, manual, contents)
         spool = {split: (self._scratch or Path()) / split for split in SPLITS}
-        flat = source.flat_sizes(config)
+        flat = source.flat_sizes(config, manual)
         for part in source.every(config, manual, contents):
             if flat is not None:
                 flat.add(part)

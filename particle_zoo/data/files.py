@@ -14,6 +14,7 @@ import pydantic
 from particle_zoo.cli import read_json
 from particle_zoo.clusters import Clusters
 from particle_zoo.data import splits
+from particle_zoo.data.mix import Balanced
 from particle_zoo.detectors import readers
 from particle_zoo.detectors.readers.format import head
 from particle_zoo.errors import InputError
@@ -36,6 +37,7 @@ class Clustering(pydantic.BaseModel):
         disorder_ns: how far a stream may be out of order; None is the default of the clustering.
         threshold: pixels of frames above it are hits; None is the default of the clustering.
         calibration: file or folder, relative to this one, that turns ToT into keV.
+        balanced: flatten the sizes of the clusters in each split, by these settings or (true) the defaults.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid")
@@ -46,6 +48,7 @@ class Clustering(pydantic.BaseModel):
     disorder_ns: float | None = pydantic.Field(None, gt=0)
     threshold: float | None = None
     calibration: str | None = None
+    balanced: Balanced = None
 
 
 def settings(folder: Path) -> Clustering:
@@ -129,7 +132,7 @@ def clusters(folder: Path, path: Path, known: tuple[str, ...]) -> Iterator[Clust
     """
     name = path.relative_to(folder).as_posix()
     label = _top(path, folder) if known else ""
-    for part in _read(path, settings(folder).model_dump(exclude_none=True), folder):
+    for part in _read(path, settings(folder).model_dump(exclude_none=True, exclude={"balanced"}), folder):
         if len(part):
             ids = [f"{name}:{own.removeprefix(f'{path.name}:')}" for own in part.ids]
             yield part.with_table(id=ids, label=label, source=name, in_split=[splits.assign_one(i) for i in ids])

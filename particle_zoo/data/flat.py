@@ -54,7 +54,7 @@ class FlatSizes:
         return part[stay]
 
     def _ranks(self, part: Clusters) -> np.ndarray:
-        return pd.util.hash_array(part.ids.astype(object), hash_key=f"{self.seed:016d}")
+        return pd.util.hash_array(part.ids.astype(object), hash_key=f"{self.seed % 10**16:016d}")
 
     @staticmethod
     def _members(part: Clusters) -> list[tuple[str, np.ndarray]]:

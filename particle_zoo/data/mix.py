@@ -57,6 +57,10 @@ def _flat(value: Any) -> Any:
     return Flat() if value is True else None if value is False else value
 
 
+Balanced = Annotated[Flat | None, pydantic.BeforeValidator(_flat)]
+"""`Flat`; true stands for its defaults, false for None."""
+
+
 class Mix(pydantic.BaseModel):
     """A mixture of particles in one sensor.
 
@@ -81,7 +85,7 @@ class Mix(pydantic.BaseModel):
     clusters: int = pydantic.Field(ge=1)
     block: int = pydantic.Field(3200, ge=1)
     rate_hz: float | None = pydantic.Field(None, gt=0)
-    balanced: Annotated[Flat | None, pydantic.BeforeValidator(_flat)] = None
+    balanced: Balanced = None
     particles: dict[str, Component]
 
     @property

@@ -163,23 +163,26 @@ class TimepixSource:
             yield from self.of_item(config, manual_dir, item, contents)
 
     def clusters(self, config: str, manual_dir: Path | None) -> Iterator[Clusters]:
-        """Yield all clusters, an item or a piece of it at a time; simulated twice where sizes are flattened.
+        """Yield all clusters, an item or a piece of it at a time; read or simulated twice where sizes are flattened.
 
         Raises:
             InputError: unusable source files.
         """
         contents = self.contents(config, manual_dir)
-        flat = self.flat_sizes(config)
+        flat = self.flat_sizes(config, manual_dir)
         if flat is not None:
             for part in self.every(config, manual_dir, contents):
                 flat.add(part)
         for part in self.every(config, manual_dir, contents):
             yield part if flat is None else flat.keep(part)
 
-    def flat_sizes(self, config: str) -> FlatSizes | None:
+    def flat_sizes(self, config: str, manual_dir: Path | None) -> FlatSizes | None:
         """What flattens the sizes of a configuration, before it has seen any; None where nothing does."""
-        mixed = self.mixes.get(config)
-        return None if mixed is None or mixed.balanced is None else FlatSizes(mixed.balanced, mixed.seed)
+        if config == FILES:
+            flat, seed = files.settings(self._folder(manual_dir)).balanced, 0
+        else:
+            flat, seed = self.mixes[config].balanced, self.mixes[config].seed
+        return None if flat is None else FlatSizes(flat, seed)
 
     def fingerprint(self, config: str, manual_dir: Path | None) -> str:
         """Hex digest of names and contents of the files that are read, or of everything a simulation depends on."""

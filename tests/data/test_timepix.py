@@ -209,6 +209,22 @@ def test_folders_are_classes_where_there_are_several(tmp_path: Path) -> None:
     assert data.dataset_classes(FILES, manual_dir=alone) == ()
 
 
+def test_files_can_be_balanced(tmp_path: Path) -> None:
+    folder = write_pixel_files(tmp_path / "files")
+    whole = data.load(FILES, "all", manual_dir=folder, use_tfds=False)
+    (folder / "clustering.json").write_text('{"balanced": {"least": 20}}')
+    flat = {
+        split: data.load(FILES, split, manual_dir=folder, data_dir=tmp_path / "d", allow_empty=True)
+        for split in splits.SPLITS
+    }
+    assert 0 < sum(map(len, flat.values())) < len(whole) == 180
+    for part in flat.values():
+        assert set(part.ids) <= set(whole.ids)
+        assert len(set(np.unique(size_bins(part.sizes), return_counts=True)[1].tolist())) <= 1
+    direct = data.load(FILES, "train", manual_dir=folder, use_tfds=False)
+    assert direct.table.equals(flat["train"].table)
+
+
 def test_equal_ids_in_different_files_stay_different(tmp_path: Path) -> None:
     clusters = simulate("timepix_300um", particle="proton", n=20, seed=0)
     for name in ("a.parquet", "b.parquet"):

@@ -148,6 +148,7 @@ def test_beam_gives_the_same_examples(tmp_path: Path) -> None:
 
 def test_beam_reads_files(tmp_path: Path) -> None:
     folder = write_pixel_files(tmp_path / "files")
+    (folder / "clustering.json").write_text('{"balanced": {"least": 20}}')
     plain = prepare(Timepix1(config="files", data_dir=str(tmp_path / "plain"), manual_dir=folder))
     beam = prepare(Timepix1(config="files", data_dir=str(tmp_path / "beam"), manual_dir=folder, beam=True))
     assert plain.info.metadata["classes"] == beam.info.metadata["classes"] == ["electron", "proton"]
