@@ -144,10 +144,9 @@ def _top(path: Path, folder: Path) -> str:
 
 
 def _read(path: Path, options: dict[str, Any], folder: Path) -> Iterator[Clusters]:
-    if importlib.util.find_spec("particle_zoo.detectors.chain") is None:
-        yield from readers.iter_clusters(path, ignore_unknown=True, **options)
-        return
-    chain = importlib.import_module("particle_zoo.detectors.chain")
+    # The chain clusters hits and frames; readers alone know clusters.
+    chain = importlib.util.find_spec("particle_zoo.detectors.chain")
+    module = importlib.import_module(chain.name if chain else "particle_zoo.detectors.readers")
     if "calibration" in options:
         options["calibration"] = folder / options["calibration"]
-    yield from chain.iter_clusters(path, ignore_unknown=True, **options)
+    yield from module.iter_clusters(path, ignore_unknown=True, **options)
