@@ -54,7 +54,7 @@ def embed(
     choice = pick_data(options)
     dataset = choice.pop("dataset") or config["dataset"]
     text = choice.pop("classes")
-    classes = parse_classes(text, dataset) if text else None
+    classes = parse_classes(text, dataset, choice["manual_dir"]) if text else None
     clusters = data.load(dataset, choice.pop("split"), classes=classes, **choice)
     vectors = latent.latents(zoo_model, clusters)
     rows = embedding.embed(vectors, clusters, groups=groups, neighbors=neighbors, seed=options["seed"])

@@ -83,13 +83,13 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     text = choice.pop("classes")
     trained = config["classes"]
     if is_classifier(card):
-        if text and parse_classes(text, dataset) != tuple(trained):
+        if text and parse_classes(text, dataset, choice["manual_dir"]) != tuple(trained):
             raise InputError(
                 f"{source} was trained on the classes {','.join(trained)}; received --classes {text}; leave the option out"
             )
         classes = tuple(trained)
     else:
-        classes = parse_classes(text, dataset) if text or data.labelled(dataset) else ()
+        classes = parse_classes(text, dataset, choice["manual_dir"]) if text or data.labelled(dataset) else ()
     clusters = data.load(dataset, choice.pop("split"), classes=classes or None, **choice)
     plots = Path(options["output"]) if options["output"] else results_dir(source, folder) / "plots"
     head = {"model": card.name, "dataset": dataset, "split": options["split"], "n": len(clusters)}

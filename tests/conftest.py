@@ -92,3 +92,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(train, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return root / "run"
+
+
+def write_pixel_files(
+    folder: Path, names: tuple[str, ...] = ("proton/a.parquet", "proton/b.clog", "electron/a.clog")
+) -> Path:
+    """Simulated Timepix clusters in files of several formats, one sub-folder a particle, with a note beside them."""
+    from particle_zoo.detectors.writers import write
+    from particle_zoo.simulation import simulate
+
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, simulate("timepix_300um", particle=path.parent.name, n=60, seed=seed, spectrum="orbit"))
+    (folder / "notes.txt").write_text("run 7, 155 V\n")
+    return folder

@@ -46,7 +46,7 @@ def search(
         raise InputError(f"no search space for {name}; there is one for {', '.join(SPACES)}")
     choice = pick_data(options)
     dataset = choice.pop("dataset") or card.default_dataset
-    classes = parse_classes(choice.pop("classes"), dataset)
+    classes = parse_classes(choice.pop("classes"), dataset, choice["manual_dir"])
     limit = choice.pop("limit")
     choice.pop("split")
     train = data.load(dataset, "train", classes=classes, limit=limit, **choice)

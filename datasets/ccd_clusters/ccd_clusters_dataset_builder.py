@@ -80,7 +80,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             ),
             homepage=ccd.REPOSITORY,
             metadata=tfds.core.MetadataDict(
-                columns=["row", "col", "energy"],
+                columns=list(ccd.HITS),
                 classes=list(ccd.CLASSES),
                 unit=ccd.UNITS[config],
                 fingerprint=None,
@@ -105,7 +105,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         # TFDS cannot write an empty split, and a handful of clusters does not fill three.
         found: set[str] = set()
         for part in ccd.clusters(config, manual):
-            found.update(part.table["split"])
+            found.update(part.table["in_split"])
             if len(found) == len(SPLITS):
                 break
         if not found:
@@ -113,9 +113,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return [split for split in SPLITS if split in found]
 
     def _generate_examples(self, config: str, manual: Path | None, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        contents = ccd.contents(config, manual)
         position = 0
         for part in ccd.clusters(config, manual):
-            for i in np.flatnonzero((part.table["split"] == split).to_numpy()):
-                row = ccd.as_row(part, int(i))
-                yield str(row["id"]), {**row, "position": position + int(i)}
+            chosen = np.flatnonzero((part.table["in_split"] == split).to_numpy())
+            for i, row in zip(chosen.tolist(), ccd.rows(part[chosen], config, contents), strict=True):
+                yield row["id"], {**row, "position": position + i}
             position += len(part)

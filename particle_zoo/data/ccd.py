@@ -14,6 +14,7 @@ import pydantic
 from particle_zoo.cli import read_json
 from particle_zoo.clusters import MASK_UNIT, Clusters
 from particle_zoo.data import splits
+from particle_zoo.data.source import Contents
 from particle_zoo.detectors.readers import ccd as reader
 from particle_zoo.detectors.readers import fits
 from particle_zoo.errors import InputError
@@ -23,8 +24,14 @@ CLASSES = reader.CLASSES
 COLUMNS = ("id", "label", "energy_sum", "source")
 """Stored table columns."""
 
+HITS = ("row", "col", "energy")
+"""Columns of the hits."""
+
 UNITS = {"simulated": "ADU", "damic_labelled": MASK_UNIT, "fits": "ADU"}
 """Energy unit of each configuration."""
+
+CONFIGS = tuple(UNITS)
+"""The first is the default."""
 
 SIMULATED = 2500
 SIMULATION_SEED = 1
@@ -37,8 +44,18 @@ CLUSTERING = "clustering.json"
 REPOSITORY = "https://github.com/AsbjornPreuss/AppMLFinalProject"
 
 
+def labelled(config: str) -> bool:
+    """Whether the clusters have labels."""
+    return config != "fits"
+
+
+def contents(config: str, manual_dir: Path | None) -> Contents:
+    """What the clusters of a configuration have in common."""
+    return Contents(HITS, UNITS[config], CLASSES)
+
+
 def clusters(config: str, manual_dir: Path | None) -> Iterator[Clusters]:
-    """Yield the clusters of a configuration, with a `split` column; FITS frames one at a time.
+    """Yield the clusters of a configuration, with a column `in_split`; FITS frames one at a time.
 
     Raises:
         InputError: unusable source files.
@@ -48,10 +65,10 @@ def clusters(config: str, manual_dir: Path | None) -> Iterator[Clusters]:
         settings = frame_settings(folder)
         for frame in fits.find(folder):
             for part in fits.clusters(frame, **settings):
-                yield part.with_table(split=[splits.assign_one(name) for name in part.ids])
+                yield part.with_table(in_split=[splits.assign_one(name) for name in part.ids])
         return
     whole = _simulated() if config == "simulated" else reader.read_labelled(_folder(config, manual_dir))
-    yield whole.with_table(split=splits.assign(whole.ids, whole.labels))
+    yield whole.with_table(in_split=splits.assign(whole.ids, whole.labels))
 
 
 class FrameSettings(pydantic.BaseModel):
@@ -147,8 +164,12 @@ def _folder(config: str, manual_dir: Path | None) -> Path:
     return Path(manual_dir)
 
 
-def as_row(part: Clusters, i: int) -> dict[str, object]:
-    """One stored example."""
+def rows(part: Clusters, config: str, contents: Contents) -> list[dict[str, Any]]:
+    """The stored examples of some clusters."""
+    return [_row(part, i) for i in range(len(part))]
+
+
+def _row(part: Clusters, i: int) -> dict[str, Any]:
     row = part.table.iloc[i]
     label = row["label"]
     return {
@@ -160,11 +181,11 @@ def as_row(part: Clusters, i: int) -> dict[str, object]:
     }
 
 
-def from_columns(config: str, hits: np.ndarray, offsets: np.ndarray, table: dict[str, list[object]]) -> Clusters:
-    """The inverse of `as_row` for many examples."""
+def from_columns(contents: Contents, hits: np.ndarray, offsets: np.ndarray, table: dict[str, list[Any]]) -> Clusters:
+    """The inverse of `rows` for many examples."""
     import pandas as pd
 
     frame = pd.DataFrame(table)
     frame = frame[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]
     frame["label"] = [CLASSES[code] if code >= 0 else "" for code in frame["label"]]
-    return Clusters(hits, ("row", "col", "energy"), offsets, frame, UNITS[config])
+    return Clusters(hits, contents.columns, offsets, frame, contents.unit)

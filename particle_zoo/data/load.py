@@ -6,31 +6,41 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.data import ccd
+from particle_zoo.data import ccd, timepix1, timepix3
+from particle_zoo.data.source import Contents, Source
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
 
-SOURCES: dict[str, Any] = {"ccd_clusters": ccd}
-"""Module of each data set; it offers CLASSES, UNITS, clusters, fingerprint, as_row, from_columns."""
+SOURCES: dict[str, Source] = {
+    "ccd_clusters": ccd,
+    "timepix1_clusters": timepix1.SOURCE,
+    "timepix3_clusters": timepix3.SOURCE,
+}
+"""Source of each data set."""
 
 
-def dataset_classes(dataset: str) -> tuple[str, ...]:
+def dataset_classes(dataset: str, *, manual_dir: str | Path | None = None) -> tuple[str, ...]:
     """Class names of a data set in the order of their codes.
 
+    Args:
+        dataset: NAME or NAME/CONFIG.
+        manual_dir: as in `load`; the user's own files bring their classes along.
+
     Raises:
-        InputError: an unknown data set.
+        InputError: an unknown data set or unusable source files.
     """
-    return tuple(_parse(dataset)[0].CLASSES)
+    source, _, config = _parse(dataset)
+    return source.contents(config, Path(manual_dir) if manual_dir is not None else None).classes
 
 
 def labelled(dataset: str) -> bool:
     """Whether the clusters of a data set have labels."""
-    return _parse(dataset)[2] != "fits"
+    source, _, config = _parse(dataset)
+    return source.labelled(config)
 
 
 def fingerprint(dataset: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None) -> str:
@@ -46,7 +56,7 @@ def fingerprint(dataset: str, *, data_dir: str | Path | None = None, manual_dir:
     """
     source, _, config = _parse(dataset)
     manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
-    return str(source.fingerprint(config, manual))
+    return source.fingerprint(config, manual)
 
 
 def load(
@@ -63,7 +73,7 @@ def load(
     """Load a split.
 
     Args:
-        dataset: NAME or NAME/CONFIG; without a configuration, the simulated one.
+        dataset: NAME or NAME/CONFIG; without a configuration, the first simulated one.
         split: train, validation, test, or all for their union.
         data_dir: where prepared data are kept; TFDS's default without it. Every state of the source files has a
             folder of its own in it, so changed files or another `manual_dir` are prepared anew.
@@ -88,7 +98,11 @@ def load(
         parts = prepared.read(source, name, config, SPLITS if split == "all" else (split,), data_dir, manual)
     else:
         parts = direct(source, config, SPLITS if split == "all" else (split,), manual)
-    clusters = Clusters.concat(parts) if parts else Clusters.empty(unit=source.UNITS[config])
+    if parts:
+        clusters = Clusters.concat(parts)
+    else:
+        contents = source.contents(config, manual)
+        clusters = Clusters.empty(contents.columns, contents.unit)
     if classes is not None:
         clusters = clusters[np.isin(clusters.labels, list(classes))]
     if limit is not None:
@@ -99,28 +113,31 @@ def load(
     return clusters
 
 
-def direct(source: Any, config: str, splits: Sequence[str], manual_dir: Path | None) -> list[Clusters]:
+def direct(source: Source, config: str, splits: Sequence[str], manual_dir: Path | None) -> list[Clusters]:
     """Clusters of the splits straight from the source: what the prepared set holds, without TFDS."""
     source.fingerprint(config, manual_dir)
-    chunks = [_stored(source, config, part) for part in source.clusters(config, manual_dir) if len(part)]
+    contents = source.contents(config, manual_dir)
+    chunks = [_stored(source, config, contents, part) for part in source.clusters(config, manual_dir) if len(part)]
     if not chunks:
         return []
     whole = Clusters.concat(chunks)
-    parts = [whole[(whole.table["split"] == name).to_numpy()] for name in splits]
-    return [Clusters(p.hits, p.columns, p.offsets, p.table.drop(columns="split"), p.unit) for p in parts if len(p)]
+    parts = [whole[(whole.table["in_split"] == name).to_numpy()] for name in splits]
+    return [Clusters(p.hits, p.columns, p.offsets, p.table.drop(columns="in_split"), p.unit) for p in parts if len(p)]
 
 
-def _stored(source: Any, config: str, part: Clusters) -> Clusters:
-    rows = [source.as_row(part, i) for i in range(len(part))]
+def _stored(source: Source, config: str, contents: Contents, part: Clusters) -> Clusters:
+    rows = source.rows(part, config, contents)
     table = {key: [row[key] for row in rows] for key in rows[0] if key != "hits"}
-    return source.from_columns(config, part.hits, part.offsets, table | {"split": part.table["split"].tolist()})
+    table["in_split"] = part.table["in_split"].tolist()
+    return source.from_columns(contents, part.hits, part.offsets, table)
 
 
-def _parse(dataset: str) -> tuple[Any, str, str]:
+def _parse(dataset: str) -> tuple[Source, str, str]:
     name, _, config = dataset.partition("/")
     if name not in SOURCES:
         raise InputError(f"unknown data set {name!r}; there is {', '.join(SOURCES)}")
-    config = config or "simulated"
-    if config not in SOURCES[name].UNITS:
-        raise InputError(f"{name} has no configuration {config!r}; there is {', '.join(SOURCES[name].UNITS)}")
+    configs = SOURCES[name].CONFIGS
+    config = config or configs[0]
+    if config not in configs:
+        raise InputError(f"{name} has no configuration {config!r}; there is {', '.join(configs)}")
     return SOURCES[name], name, config

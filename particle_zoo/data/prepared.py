@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.data.source import Contents, Source
 from particle_zoo.errors import InputError, ParticleZooError
 
 BATCH = 4096
 
 
 def read(
-    source: Any, name: str, config: str, splits: Sequence[str], data_dir: str | Path | None, manual_dir: Path | None
+    source: Source, name: str, config: str, splits: Sequence[str], data_dir: str | Path | None, manual_dir: Path | None
 ) -> list[Clusters]:
     """Prepare the set if this state of its source is new, then read the splits; empty splits are left out."""
     fingerprint = source.fingerprint(config, manual_dir)
@@ -33,7 +34,7 @@ def read(
             "remove that folder"
         )
     present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
-    return [_clusters(source, config, builder, split) for split in present]
+    return [_clusters(source, builder, split) for split in present]
 
 
 @contextlib.contextmanager
@@ -72,10 +73,12 @@ def _prepare(builder: Any) -> None:
             raise cause from error
 
 
-def _clusters(source: Any, config: str, builder: Any, split: str) -> Clusters:
+def _clusters(source: Source, builder: Any, split: str) -> Clusters:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
+    about = builder.info.metadata
+    contents = Contents(tuple(about["columns"]), about["unit"], tuple(about["classes"]))
     with _quiet():
         # One reader, one order: the prepared and the direct path give the same clusters.
         options = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
@@ -84,7 +87,7 @@ def _clusters(source: Any, config: str, builder: Any, split: str) -> Clusters:
         sizes: list[np.ndarray] = []
         table: dict[str, list[Any]] = {}
         for batch in dataset.prefetch(tf.data.AUTOTUNE):
-            hits.append(batch["hits"].flat_values.numpy().reshape(-1, 3))
+            hits.append(batch["hits"].flat_values.numpy().reshape(-1, len(contents.columns)))
             sizes.append(batch["hits"].row_lengths().numpy())
             for key, values in batch.items():
                 if key != "hits":
@@ -92,7 +95,7 @@ def _clusters(source: Any, config: str, builder: Any, split: str) -> Clusters:
                     decoded = [v.decode() for v in array] if array.dtype == object else array.tolist()
                     table.setdefault(key, []).extend(decoded)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes), dtype=np.int64)])
-    whole = source.from_columns(config, np.concatenate(hits), offsets, table)
+    whole = source.from_columns(contents, np.concatenate(hits), offsets, table)
     # TFDS shuffles by key when it writes; the position in the source restores the order.
     order = np.argsort(whole.table["position"].to_numpy(), kind="stable")
     whole = whole[order]

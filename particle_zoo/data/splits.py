@@ -38,3 +38,22 @@ def assign_one(name: str) -> str:
 
     share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     return SPLITS[int(np.searchsorted(np.cumsum(SHARES)[:-1], share, side="right"))]
+
+
+def assign_groups(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Split of clusters of which those of one group, such as a primary, stay together.
+
+    Args:
+        groups: (n,) group of each cluster.
+        seed: equal groups and seeds give equal splits.
+
+    Returns:
+        (n,) strings out of `SPLITS`; the shares hold as closely as whole groups allow.
+    """
+    _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng((SEED, seed)).permutation(len(counts))
+    # A group belongs where its middle lies when the shuffled groups are laid end to end.
+    middle = np.cumsum(counts[order]) - counts[order] / 2
+    of_group = np.empty(len(counts), dtype=int)
+    of_group[order] = np.searchsorted(np.cumsum(SHARES)[:-1] * len(groups), middle, side="right")
+    return np.array(SPLITS)[of_group[inverse]]

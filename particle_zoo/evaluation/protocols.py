@@ -189,6 +189,6 @@ def _load(name: str, options: dict[str, Any]) -> tuple[ModelCard, Clusters, tupl
     card = registry.info(name)
     choice = pick_data(options)
     dataset = choice.pop("dataset") or card.default_dataset
-    classes = parse_classes(choice.pop("classes"), dataset)
+    classes = parse_classes(choice.pop("classes"), dataset, choice["manual_dir"])
     choice["split"] = "all"
     return card, data.load(dataset, choice.pop("split"), classes=classes, **choice), classes

@@ -20,10 +20,11 @@ Rng = np.random.Generator
 LAWS = ("mono", "power", "exponential", "tabulated")
 ANGLES = ("normal", "isotropic", "cosine", "fixed:DEGREES")
 
-_NUMBERS = {
+NUMBERS: dict[str, tuple[str, ...]] = {
     "mono": ("energy_mev",),
     "power": ("low_mev", "high_mev", "index"),
     "exponential": ("low_mev", "high_mev", "scale_mev"),
+    "tabulated": ("energies_mev", "flux"),
 }
 """What each law is made of."""
 
@@ -103,7 +104,7 @@ class Spectrum:
         if self.law == "tabulated":
             self._check_table()
         else:
-            for name in _NUMBERS[self.law]:
+            for name in NUMBERS[self.law]:
                 value = getattr(self, name)
                 if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
                     raise InputError(f"{name} of a spectrum must be a number; received {value!r}")

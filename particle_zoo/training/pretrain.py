@@ -55,9 +55,10 @@ def fine_tuned(settings: Any, overrides: dict[str, Any], init: str) -> dict[str,
 
 
 def wanted(settings: dict[str, Any], dataset: str, classes: Sequence[str] | None) -> bool:
-    """Whether these settings ask for pretraining: on real clusters of classes that the simulation has."""
-    simulated = dataset.partition("/")[2] in ("", "simulated")
-    return bool(settings.get("pretrain_epochs")) and not simulated and bool(set(classes or ()) & set(KINDS))
+    """Whether these settings ask for pretraining: on real CCD clusters of classes that the simulation of a CCD has."""
+    name, _, config = dataset.partition("/")
+    real = name == "ccd_clusters" and config not in ("", "simulated")
+    return bool(settings.get("pretrain_epochs")) and real and bool(set(classes or ()) & set(KINDS))
 
 
 def pretrained_weights(

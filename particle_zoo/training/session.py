@@ -69,16 +69,23 @@ def digest(ids: np.ndarray) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
 
 
-def parse_classes(text: str | None, dataset: str) -> tuple[str, ...]:
-    """Class names of `--classes`: the seed's three by default, every class of the data set for "all".
+def parse_classes(text: str | None, dataset: str, manual_dir: Path | None = None) -> tuple[str, ...]:
+    """Class names of `--classes`.
+
+    Args:
+        text: names, or "all"; None means the seed's three where the data set has them, else every class.
+        dataset: NAME[/CONFIG].
+        manual_dir: the user's files, which may bring classes of their own.
 
     Raises:
-        InputError: an unknown or repeated name.
+        InputError: an unknown or repeated name, or a data set without labels.
     """
-    known = data.dataset_classes(dataset)
-    if text is None:
+    known = data.dataset_classes(dataset, manual_dir=manual_dir)
+    if not known:
+        raise InputError(f"{dataset} has no labels; put its files in one sub-folder a class, or take another --dataset")
+    if text is None and set(SEED_CLASSES) <= set(known):
         return SEED_CLASSES
-    if text == "all":
+    if text is None or text == "all":
         return tuple(known)
     chosen = tuple(part.strip() for part in text.split(",") if part.strip())
     unknown = [c for c in chosen if c not in known]
@@ -124,7 +131,7 @@ def prepare(
     dataset = dataset or card.default_dataset
     from particle_zoo.training.pretrain import settle
 
-    chosen = parse_classes(classes, dataset) if is_classifier(card) or classes else None
+    chosen = parse_classes(classes, dataset, manual_dir) if is_classifier(card) or classes else None
     settings = settle(card, overrides, dataset, chosen, init)
     source: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
     split = split or "train"

@@ -34,6 +34,11 @@ def test_the_recipe_follows_where_a_training_starts_from() -> None:
     assert (scratch["learning_rate"], scratch["epochs"]) == (simulated["learning_rate"], simulated["epochs"])
 
 
+def test_a_timepix_is_not_pretrained_on_a_ccd() -> None:
+    """Both have a class "electron"; their units, pixels and thicknesses differ."""
+    assert settled("timepix1_clusters/files")["pretrain_epochs"] == 0
+
+
 def test_what_the_user_sets_wins() -> None:
     assert settled(REAL, epochs=3, learning_rate=1e-4)["epochs"] == 3
     assert settled(REAL, epochs=3, learning_rate=1e-4)["learning_rate"] == 1e-4

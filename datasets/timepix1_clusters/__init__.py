@@ -1,0 +1,1 @@
+"""Timepix clusters as a TFDS data set."""

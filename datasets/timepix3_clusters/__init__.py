@@ -1,0 +1,1 @@
+"""Timepix3 clusters as a TFDS data set."""
