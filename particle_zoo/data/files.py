@@ -23,6 +23,9 @@ CLUSTERING = "clustering.json"
 """Beside the files: how to cluster them, where that differs from the defaults."""
 
 
+VERSION = 1
+"""Raised whenever reading or clustering changes what files give: earlier preparations are then not taken any more."""
+
 GENERIC = (".txt", ".csv", ".tsv", ".json", ".yml", ".yaml", ".log", ".dat", ".xml", ".md")
 """Endings that say nothing about what wrote a file: only its content can."""
 

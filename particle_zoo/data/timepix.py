@@ -191,6 +191,7 @@ class TimepixSource:
             digest.update(json.dumps(mix.published(self.mixes[config]), sort_keys=True).encode())
             return digest.hexdigest()[:16]
         folder = self._folder(manual_dir)
+        digest.update(f"{files.VERSION}".encode())
         for path in files.read_with(folder):
             digest.update(f"\0{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:

@@ -233,13 +233,19 @@ def test_equal_ids_in_different_files_stay_different(tmp_path: Path) -> None:
     assert len(set(found.ids)) == len(found) == 40
 
 
-def test_changed_files_are_never_answered_from_an_earlier_preparation(tmp_path: Path) -> None:
+def test_changed_files_are_never_answered_from_an_earlier_preparation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_pixel_files(tmp_path / "files", ("proton/a.parquet",))
     first = data.load(FILES, "all", manual_dir=folder, data_dir=tmp_path / "d")
     write(folder / "proton" / "a.parquet", first[:10])
     assert len(data.load(FILES, "all", manual_dir=folder, data_dir=tmp_path / "d")) == 10
     before = data.fingerprint(FILES, manual_dir=folder)
     (folder / "clustering.json").write_text('{"min_size": 2}')
+    assert data.fingerprint(FILES, manual_dir=folder) != before
+    (folder / "clustering.json").unlink()
+    assert data.fingerprint(FILES, manual_dir=folder) == before
+    monkeypatch.setattr("particle_zoo.data.files.VERSION", -1)
     assert data.fingerprint(FILES, manual_dir=folder) != before
 
 
