@@ -94,6 +94,24 @@ def simulation(n: int, seed: int, json_path: Path | None, quiet: bool) -> None:
         write_json(json_path, result)
 
 
+@benchmark.command(context_settings={"show_default": True})
+@click.argument("dataset")
+@click.option("--clusters", type=click.IntRange(1), help="Clusters to simulate.  [default: the published number]")
+@click.option("--manual-dir", type=click.Path(path_type=Path), help="Folder with your own files, for NAME/files.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("sizes.png"), help="Figure to write.")
+@output_options
+def balance(
+    dataset: str, clusters: int | None, manual_dir: Path | None, output: Path, json_path: Path | None, quiet: bool
+) -> None:
+    """Cluster sizes of a Timepix DATASET (NAME/CONFIG) before and after they are flattened, as a table and a figure."""
+    from particle_zoo.evaluation.balance import measure
+
+    result = measure(dataset, output, clusters=clusters, manual_dir=manual_dir)
+    click.echo(f"flat in the training split: chi-square p = {result['chi_square_p']:.3f}; figure: {output}")
+    if json_path:
+        write_json(json_path, result)
+
+
 def main() -> None:
     """Entry point."""
     run(benchmark)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import glob
-import importlib
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +13,10 @@ from particle_zoo.cli import read_json
 from particle_zoo.clusters import Clusters
 from particle_zoo.data import splits
 from particle_zoo.data.mix import Balanced
-from particle_zoo.detectors import readers
-from particle_zoo.detectors.readers.format import head
+from particle_zoo.detectors.chain import iter_clusters
+from particle_zoo.detectors.pixel_calibration import TYPICAL, read_calibration
+from particle_zoo.detectors.readers import FORMATS
+from particle_zoo.detectors.readers.folder import data_format
 from particle_zoo.errors import InputError
 
 CLUSTERING = "clustering.json"
@@ -25,9 +25,6 @@ CLUSTERING = "clustering.json"
 
 VERSION = 1
 """Raised whenever reading or clustering changes what files give: earlier preparations are then not taken any more."""
-
-GENERIC = (".txt", ".csv", ".tsv", ".json", ".yml", ".yaml", ".log", ".dat", ".xml", ".md")
-"""Endings that say nothing about what wrote a file: only its content can."""
 
 
 class Clustering(pydantic.BaseModel):
@@ -39,7 +36,9 @@ class Clustering(pydantic.BaseModel):
         connectivity: 4 or 8 neighbours.
         disorder_ns: how far a stream may be out of order; None is the default of the clustering.
         threshold: pixels of frames above it are hits; None is the default of the clustering.
-        calibration: file or folder, relative to this one, that turns ToT into keV.
+        calibration: folder in this one with a.txt, b.txt, c.txt, t.txt (or chip0, chip1, ... with these), that turns ToT
+            into keV; "typical" for typical values.
+        options: of the files' format, e.g. {"unit": "ToT"} or {"mode": "toa+tot"}.
         balanced: flatten the sizes of the clusters in each split, by these settings or (true) the defaults.
     """
 
@@ -51,6 +50,7 @@ class Clustering(pydantic.BaseModel):
     disorder_ns: float | None = pydantic.Field(None, gt=0)
     threshold: float | None = None
     calibration: str | None = None
+    options: dict[str, Any] = {}
     balanced: Balanced = None
 
 
@@ -67,7 +67,7 @@ def settings(folder: Path) -> Clustering:
         first = error.errors()[0]
         name = first["loc"][0] if first["loc"] else "settings"
         raise InputError(f"{path}: {name}: {first['msg']}; it may set {', '.join(Clustering.model_fields)}") from error
-    if found.calibration and not (folder / found.calibration).exists():
+    if found.calibration not in (None, TYPICAL) and not (folder / str(found.calibration)).is_dir():
         raise InputError(f"{path}: there is no calibration {folder / found.calibration}; correct the name")
     return found
 
@@ -85,7 +85,12 @@ def find(folder: Path) -> list[Path]:
     found = []
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and not aside & {path, *path.parents} and _known(path):
+        if (
+            path.is_file()
+            and not hidden
+            and not aside & {path, *path.parents}
+            and data_format(path, FORMATS) is not None
+        ):
             found.append(path)
     if not found:
         raise InputError(f"{folder} holds no file of a known format; put your detector files there, or in sub-folders")
@@ -106,15 +111,6 @@ def read_with(folder: Path) -> list[Path]:
         place = folder / calibration
         needed.update([place] if place.is_file() else (path for path in place.rglob("*") if path.is_file()))
     return sorted(needed)
-
-
-def _known(path: Path) -> bool:
-    """Whether a file is a detector's: by content, or by an ending that nothing else has. Companions are none."""
-    start = head(path)
-    found = next((f for f in readers.FORMATS if f.recognise(start)), None)
-    if found is None and not path.name.lower().removesuffix(".gz").endswith(GENERIC):
-        found = next((f for f in readers.FORMATS if f.named(path)), None)
-    return found is not None and not getattr(found, "companion", False)
 
 
 def classes(folder: Path) -> tuple[str, ...]:
@@ -147,9 +143,7 @@ def _top(path: Path, folder: Path) -> str:
 
 
 def _read(path: Path, options: dict[str, Any], folder: Path) -> Iterator[Clusters]:
-    # The chain clusters hits and frames; readers alone know clusters.
-    chain = importlib.util.find_spec("particle_zoo.detectors.chain")
-    module = importlib.import_module(chain.name if chain else "particle_zoo.detectors.readers")
-    if "calibration" in options:
-        options["calibration"] = folder / options["calibration"]
-    yield from module.iter_clusters(path, ignore_unknown=True, **options)
+    own = options.pop("calibration", None)
+    calibration = None if own is None else read_calibration(own if own == TYPICAL else folder / own)
+    reading = options.pop("options", {})
+    yield from iter_clusters(path, calibration=calibration, ignore_unknown=True, **options, **reading)

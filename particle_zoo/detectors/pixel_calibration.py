@@ -21,6 +21,9 @@ from particle_zoo.errors import InputError
 
 COEFFICIENTS = ("a", "b", "c", "t")
 
+TYPICAL = "typical"
+"""Stands for the typical values of `Surrogate` where a folder is asked for."""
+
 Record = TypeVar("Record", bound=Hits | Frames | Clusters)
 
 
@@ -134,7 +137,7 @@ def read_calibration(path: str | Path) -> Any_Calibration:
         InputError: no calibration there.
     """
     path = Path(path)
-    if str(path) == "typical":
+    if str(path) == TYPICAL:
         return Surrogate()
     chips = {int(m[1]): sub for sub in path.glob("chip*") if (m := re.fullmatch(r"chip[_-]?(\d{1,3})", sub.name))}
     return {chip: Calibration.read(sub) for chip, sub in sorted(chips.items())} if chips else Calibration.read(path)

@@ -98,15 +98,17 @@ def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
     for file in path.iterdir():
         if file.name.startswith(".") or not file.is_file() or ccd.CSV_FORMAT.named(file):
             continue
-        named = next((f for f in formats if f.named(file)), None)
-        # Anything may be text or YAML: only content tells a detector's.
-        if (
-            named is None
-            or named.companion
-            or (named.generic(file) and not any(f.recognise(head(file)) for f in formats))
-        ):
-            continue
-        found = find(file, formats)
-        if not found.companion:
+        found = data_format(file, formats)
+        if found is not None:
             sources.append((file.name, _Source(file, found)))
     return [source for _, source in sorted(sources, key=lambda pair: pair[0])]
+
+
+def data_format(file: Path, formats: tuple[Format, ...]) -> Format | None:
+    """The format of a file of a folder; None for what no detector wrote, or what only accompanies other files."""
+    named = next((f for f in formats if f.named(file)), None)
+    # Anything may be text or YAML: only content tells a detector's.
+    if named is None or named.companion or (named.generic(file) and not any(f.recognise(head(file)) for f in formats)):
+        return None
+    found = find(file, formats)
+    return None if found.companion else found
