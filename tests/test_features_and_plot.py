@@ -112,7 +112,7 @@ def test_plot_of_a_frame_of_a_ccd_and_of_masks(layout: Path, tmp_path: Path) -> 
 
 BAD: list[tuple[click.Command, list[str], str]] = [
     (predict, ["--features", "{tmp}/nowhere.t3pa"], "does not exist"),
-    (predict, ["--features", "{tmp}/cut.t3p"], "cut.t3p, byte 16: the file ends inside a struct"),
+    (predict, ["--features", "{tmp}/cut.t3p"], "cut.t3p, byte 16: the file ends inside a word"),
     (predict, ["--features", "{t3pa}", "--calibration", "{tmp}"], "needs one file a.txt"),
     (predict, ["--features", "{t3pa}", "--window-ns", "-3"], "window_ns"),
     (predict, ["--features", "{t3pa}", "--set", "chunk"], "--set takes key=value"),

@@ -16,6 +16,7 @@ import numpy as np
 
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.readers.words import blocks
 from particle_zoo.errors import InputError
 
 WORD = 6
@@ -52,27 +53,15 @@ def iter_hits(
         raise InputError(f"mode must be toa+tot or event+itot; received {mode!r}")
     # ToA offset, hits since the last end of a frame, run, whether a frame has ended.
     state = np.zeros(4, np.int64)
-    at = 0
-    try:
-        with path.open("rb") as file:
-            while content := file.read(WORD * chunk):
-                odd = len(content) % WORD
-                if odd and not partial:
-                    raise InputError(
-                        f"{path}, byte {at + len(content) - odd}: the file ends inside a word of 6 bytes; copy it again, or "
-                        "read what is there with partial=True"
-                    )
-                octets = np.frombuffer(content[: len(content) - odd], np.uint8).reshape(-1, WORD)
-                hits, n, gaps, lost, unknown = _decode(octets, state, mode == "toa+tot")
-                row, col, tot, toa, run = hits[:n].T
-                if column_phase and mode == "toa+tot":
-                    phase = (col // 2) % 16
-                    toa = toa + np.where(phase == 0, 16, phase)
-                counts = {name: int(k) for name, k in (("lost", lost), ("unknown", unknown)) if k}
-                yield Hits(row, col, tot, toa, None, "ToT", int(gaps), run, counts)
-                at += len(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
+    for _, content in blocks(path, WORD, chunk, partial=partial):
+        octets = np.frombuffer(content, np.uint8).reshape(-1, WORD)
+        hits, n, gaps, lost, unknown = _decode(octets, state, mode == "toa+tot")
+        row, col, tot, toa, run = hits[:n].T
+        if column_phase and mode == "toa+tot":
+            phase = (col // 2) % 16
+            toa = toa + np.where(phase == 0, 16, phase)
+        counts = {name: int(k) for name, k in (("lost", lost), ("unknown", unknown)) if k}
+        yield Hits(row, col, tot, toa, None, "ToT", int(gaps), run, counts)
 
 
 @numba.njit(cache=True)

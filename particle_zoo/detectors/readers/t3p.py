@@ -13,7 +13,7 @@ import numpy as np
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import Format
 from particle_zoo.detectors.readers.t3pa import LARGEST_TOA, Clock, to_hits
-from particle_zoo.errors import InputError
+from particle_zoo.detectors.readers.words import blocks
 
 STRUCT = np.dtype([("Matrix Index", "<u4"), ("ToA", "<u8"), ("Overflow", "u1"), ("FToA", "u1"), ("ToT", "<u2")])
 CHUNK = 2**19
@@ -31,25 +31,14 @@ def iter_hits(path: str | Path, *, chunk: int = CHUNK, partial: bool = False) ->
         InputError: a value out of its range, or a file that ends inside a struct; names the byte.
     """
     path = Path(path)
-    at, clock = 0, Clock()
-    try:
-        with path.open("rb") as file:
-            while content := file.read(STRUCT.itemsize * chunk):
-                odd = len(content) % STRUCT.itemsize
-                if odd and not partial:
-                    raise InputError(
-                        f"{path}, byte {at + len(content) - odd}: the file ends inside a struct of 16 bytes; copy it again, "
-                        "or read what is there with partial=True"
-                    )
-                table = np.frombuffer(content[: len(content) - odd], STRUCT)
-                # What does not fit into 63 bits stays too large, instead of turning negative.
-                toa = np.minimum(table["ToA"], np.uint64(LARGEST_TOA + 1))
-                columns = {name: table[name].astype(np.int64) for name in STRUCT.names or () if name != "ToA"}
-                columns["ToA"] = toa.astype(np.int64)
-                yield to_hits(columns, clock, lambda i, at=at: f"{path}, byte {at + STRUCT.itemsize * i}")  # type: ignore[misc]
-                at += len(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable .t3p file") from error
+    clock = Clock()
+    for at, content in blocks(path, STRUCT.itemsize, chunk, partial=partial):
+        table = np.frombuffer(content, STRUCT)
+        # What does not fit into 63 bits stays too large, instead of turning negative.
+        toa = np.minimum(table["ToA"], np.uint64(LARGEST_TOA + 1))
+        columns = {name: table[name].astype(np.int64) for name in STRUCT.names or () if name != "ToA"}
+        columns["ToA"] = toa.astype(np.int64)
+        yield to_hits(columns, clock, lambda i, at=at: f"{path}, byte {at + STRUCT.itemsize * i}")  # type: ignore[misc]
 
 
 def _recognise(start: bytes) -> bool:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.readers.words import blocks
 from particle_zoo.errors import InputError
 
 MAGIC = 0x33585054
@@ -105,30 +106,20 @@ def read_tdc(path: str | Path, *, chunk: int = CHUNK, partial: bool = False) -> 
 
 def _blocks(path: Path, chunk: int, partial: bool, state: _State) -> Iterator[np.ndarray]:
     """Blocks of whole words whose chunk headers are sound."""
-    at = 0
-    try:
-        with path.open("rb") as file:
-            while content := file.read(WORD * chunk):
-                odd = len(content) % WORD
-                if odd and not partial:
-                    raise InputError(
-                        f"{path}, byte {at + len(content) - odd}: the file ends inside a word of 8 bytes; copy it again, or "
-                        "read what is there with partial=True"
-                    )
-                words = np.frombuffer(content[: len(content) - odd], "<u8")
-                bad = _check(words, state.chunk.copy())
-                if bad >= 0:
-                    raise InputError(_header_error(path, at + WORD * bad, int(words[bad])))
-                if not at:
-                    # Pixels before the first heartbeat belong to its time too.
-                    _first_heartbeats(words, state.clock)
-                yield words
-                at += len(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable .tpx3 file") from error
+    end = 0
+    for at, content in blocks(path, WORD, chunk, partial=partial):
+        words = np.frombuffer(content, "<u8")
+        bad = _check(words, state.chunk.copy())
+        if bad >= 0:
+            raise InputError(_header_error(path, at + WORD * bad, int(words[bad])))
+        if not at:
+            # Pixels before the first heartbeat belong to its time too.
+            _first_heartbeats(words, state.clock)
+        yield words
+        end = at + len(content)
     if state.chunk[0] and not partial:
         raise InputError(
-            f"{path}, byte {at}: the file ends {state.chunk[0]} bytes before the end of a chunk; copy it again, or read "
+            f"{path}, byte {end}: the file ends {state.chunk[0]} bytes before the end of a chunk; copy it again, or read "
             "what is there with partial=True"
         )
 

@@ -78,24 +78,26 @@ def write(path: str | Path, data: Clusters | Frames | Hits | Iterable[Any], **op
     check_options(suffix, options, OPTIONS[suffix])
     if suffix == ".ini":
         # Three files, which appear together.
-        mm.write(path, _only_clusters(parts, suffix))
+        mm.write(path, _only(Clusters, parts, suffix))
         return path
     with replacing(path) as temporary:
         if suffix in STREAMS:
             {".t3pa": t3pa, ".t3p": t3p, ".tpx3": tpx3, ".txt": burda}[suffix].write(temporary, parts, **options)
         elif suffix in (".clist", ".elist"):
-            clist.write(temporary, _only_clusters(parts, suffix))
+            clist.write(temporary, _only(Clusters, parts, suffix))
         elif suffix == ".clog":
-            clog.write(temporary, _only_clusters(parts, suffix), **options)
+            clog.write(temporary, _only(Clusters, parts, suffix), **options)
         else:
-            parquet.write(temporary, _only_clusters(parts, suffix))
+            parquet.write(temporary, _only(Clusters, parts, suffix))
     return path
 
 
-def _only_clusters(parts: Iterable[Any], suffix: str) -> Iterator[Clusters]:
+def _only(kind: type, parts: Iterable[Any], suffix: str) -> Iterator[Any]:
     for part in parts:
-        if not isinstance(part, Clusters):
-            raise InputError(f"{suffix} holds clusters; received {part!r}; cluster the hits first or write .t3pa")
+        if not isinstance(part, kind):
+            raise InputError(
+                f"{suffix} holds {kind.__name__.lower()}; received {part!r}; convert it first or choose another ending"
+            )
         yield part
 
 
@@ -105,14 +107,7 @@ def _write_frames(path: Path, parts: Iterable[Any], **options: Any) -> Path:
     description, index = (path.with_name(path.name + suffix) for suffix in (".dsc", ".idx"))
     # Left in reverse order: data appear first, then what points into them.
     with replacing(index) as records, replacing(description) as text, replacing(path) as temporary:
-        number = pixet.write(temporary, text, records, _only_frames(parts, path), **options)
+        number = pixet.write(temporary, text, records, _only(Frames, parts, path.suffix), **options)
     if number == 1:
         index.unlink()
     return path
-
-
-def _only_frames(parts: Iterable[Any], path: Path) -> Iterator[Frames]:
-    for part in parts:
-        if not isinstance(part, Frames):
-            raise InputError(f"{path.suffix} holds frames; received {part!r}; write clusters to .parquet or .clog")
-        yield part
