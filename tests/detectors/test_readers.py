@@ -11,7 +11,7 @@ from astropy.io import fits as astropy_fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from particle_zoo import Clusters, InputError, read
+from particle_zoo import Clusters, Frames, Hits, InputError, read
 from particle_zoo.detectors.chain import iter_clusters
 from particle_zoo.detectors.writers import write
 
@@ -275,3 +275,23 @@ def test_fuzzed_labels(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -
     np.save(buffer, np.array([[1], [2]]))
     (folder / "labels" / "a.npy").write_bytes(broken(buffer.getvalue(), cut, flips))
     reads_or_refuses(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.t3pa", b"Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n", Hits),
+        ("a.t3p", b"", Hits),
+        ("a.tpx3", b"", Hits),
+        ("a.raw", b"", Hits),
+        ("a.dat", b"# Allpix Squared ASCII data - x\n\n# 0 objects from 0 messages\n", Frames),
+        ("a.clist", b"T\tClusterPixels\nns\t\n", Clusters),
+    ],
+)
+def test_a_file_without_hits_is_an_empty_record_of_its_kind(
+    tmp_path: Path, name: str, content: bytes, kind: type
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = read(tmp_path / name)
+    assert isinstance(found, kind)
+    assert len(found) == 0

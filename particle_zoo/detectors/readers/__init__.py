@@ -59,15 +59,19 @@ FORMATS: tuple[Format, ...] = (
 def read(path: str | Path, **options: Any) -> Clusters | Frames | Hits:
     """Read clusters, frames or hits from a file or folder.
 
-    Clusters come from one cluster as a CSV grid, a tar archive of those, FITS frames, mPIXdaq frame and cluster files
-    (.yml, .yml.gz), cluster logs (.clog) and parquet written by `particle_zoo.detectors.writers`. Hits come from .t3pa.
+    Hits come from the streams of Timepix3: .t3pa, .t3p, .tpx3, Burda text and Katherine words. Frames come from Pixet and
+    Pixelman (matrix .txt and .pmf, lists of `index value` and `x y C`, packed 64-bit; with their .dsc and .idx), mPIXdaq frame
+    files (.yml, .yml.gz) and Allpix Squared text. Clusters come from .clog, .clist and .elist, MM files (.ini, _sim.txt), mPIXdaq
+    cluster files (.yml, .yml.gz, .csv), VZLUSAT-1 (.clusters.txt), energy deposits as CSV, FITS frames, cluster grids (CSV, or a
+    tar of them) and parquet written by `particle_zoo.detectors.writers`.
     A folder is the labelled CCD layout (CSV grids with `labels/*.npy` beside them), or gives all of its files in order;
     hit streams in it become runs 0, 1, ... of one stream, since each has a clock of its own.
 
     Args:
         path: file or folder.
-        options: of the format. Those of FITS frames go to `particle_zoo.detectors.clustering.cluster`; `unit` of a
-            .clog; `partial` of mPIXdaq files.
+        options: of the format: the keyword arguments of its reader in `particle_zoo.detectors.readers`, e.g. `unit` of
+            .clog and Pixet frames, `mode` of packed frames, `layout` of .tpx3, `signal` of Allpix Squared, `partial` where
+            a file may end early. Those of FITS frames go to `particle_zoo.detectors.clustering.cluster`.
 
     Returns:
         Clusters; Frames of a format that stores pixels frame by frame; Hits of one that stores a stream of them.
@@ -77,10 +81,19 @@ def read(path: str | Path, **options: Any) -> Clusters | Frames | Hits:
     """
     parts = list(iter_parts(path, **options))
     if not parts:
-        return Clusters.empty(unit="ADU")
+        return _nothing(Path(path))
     kind: Any = type(parts[0])
     joined: Clusters | Frames | Hits = kind.concat(parts)
     return joined
+
+
+def _nothing(path: Path) -> Clusters | Frames | Hits:
+    gives = Clusters if path.is_dir() else find(path, FORMATS).gives
+    if gives is Hits:
+        return Hits.empty()
+    if gives is Frames:
+        return Frames([], [], [], [0], (256, 256))  # type: ignore[arg-type]
+    return Clusters.empty()
 
 
 def iter_parts(

@@ -196,4 +196,6 @@ def _line(text: bytes, line: int, found: list[re.Match[bytes]], bad: Any) -> int
 
 
 OPTIONS = ("signal", "pair_ev", "time_unit_ns", "shape", "partial", "block")
-FORMAT = Format("Allpix Squared", ("_allpix.txt",), lambda start: START.match(start) is not None, iter_frames, OPTIONS)
+FORMAT = Format(
+    "Allpix Squared", ("_allpix.txt",), lambda start: START.match(start) is not None, iter_frames, OPTIONS, gives=Frames
+)

@@ -53,4 +53,4 @@ def _recognise(start: bytes) -> bool:
     return bool(rows) and b"\0" not in start and all(LINE.fullmatch(row.rstrip()) for row in rows)
 
 
-FORMAT = Format("Burda text", (".txt",), _recognise, iter_hits, ("block", "partial"))
+FORMAT = Format("Burda text", (".txt",), _recognise, iter_hits, ("block", "partial"), gives=Hits)

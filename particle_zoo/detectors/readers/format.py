@@ -30,6 +30,7 @@ class Format:
         recognise: whether the first bytes of a file (unpacked, if it is gzipped) can only be this format.
         parts: the content of a file, in pieces that fit into memory.
         options: keyword arguments of `parts`.
+        gives: what a file holds, for one that holds nothing.
         companion: whether such files only accompany others, so that a folder is read without them.
     """
 
@@ -38,6 +39,7 @@ class Format:
     recognise: Callable[[bytes], bool]
     parts: Callable[..., Iterator[Clusters | Frames | Hits]]
     options: tuple[str, ...] = ()
+    gives: type[Clusters] | type[Frames] | type[Hits] = Clusters
     companion: bool = False
 
     def named(self, path: Path) -> bool:

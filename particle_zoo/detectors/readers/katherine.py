@@ -121,4 +121,4 @@ def _recognise(start: bytes) -> bool:
     return bool(binary and np.isin(kind, (0x4, 0x5, 0x7, 0x8, 0xC, 0xD)).all() and pixels.mean() > 0.5)
 
 
-FORMAT = Format("Katherine", (".raw",), _recognise, iter_hits, ("chunk", "mode", "column_phase", "partial"))
+FORMAT = Format("Katherine", (".raw",), _recognise, iter_hits, ("chunk", "mode", "column_phase", "partial"), gives=Hits)

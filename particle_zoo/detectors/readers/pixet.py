@@ -306,6 +306,7 @@ FORMAT = Format(
     lambda start: recognised(start) is not None,
     iter_frames,
     ("unit", "mode", "first", "count", "block"),
+    gives=Frames,
 )
 
 

@@ -51,4 +51,4 @@ def _recognise(start: bytes) -> bool:
     return bool(sound.all())
 
 
-FORMAT = Format(".t3p", (".t3p",), _recognise, iter_hits, ("chunk", "partial"))
+FORMAT = Format(".t3p", (".t3p",), _recognise, iter_hits, ("chunk", "partial"), gives=Hits)

@@ -154,4 +154,4 @@ def _place(path: Path, separator: str) -> str:
     return "after the last complete line: the rows cannot be parsed"
 
 
-FORMAT = Format(".t3pa", (".t3pa",), lambda start: HEADER.match(start) is not None, iter_hits, ("chunk",))
+FORMAT = Format(".t3pa", (".t3pa",), lambda start: HEADER.match(start) is not None, iter_hits, ("chunk",), gives=Hits)

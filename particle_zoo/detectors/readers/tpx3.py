@@ -258,4 +258,4 @@ def _recognise(start: bytes) -> bool:
     return start[:4] == b"TPX3"
 
 
-FORMAT = Format(".tpx3", (".tpx3",), _recognise, iter_hits, ("chunk", "layout", "column_phase", "partial"))
+FORMAT = Format(".tpx3", (".tpx3",), _recognise, iter_hits, ("chunk", "layout", "column_phase", "partial"), gives=Hits)
