@@ -39,7 +39,8 @@ def clustering(
     """Timepix3 hits, Timepix frames and a CCD frame to clusters, beside what one would use instead, on one core.
 
     The hit stream is timed in memory and from .t3pa text, beside scikit-learn's DBSCAN and any program given with
-    --against; frames beside scipy.ndimage; the CCD frame beside a breadth-first search in Python.
+    --against; frames beside scipy.ndimage; the CCD frame beside a breadth-first search in Python. Then the features and
+    morphological classes of clusters.
     """
     from particle_zoo.evaluation import clustering_speed
 

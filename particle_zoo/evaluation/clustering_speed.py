@@ -62,6 +62,7 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         result = {"timepix3": timepix3(Path(scratch), hits, seed, repeats, against, file)}
     result["frames"] = frames(frame_count, seed, repeats)
+    result["features"] = features(seed, repeats)
     result["ccd"] = ccd(ccd_clusters, seed, repeats)
     return result
 
@@ -136,6 +137,28 @@ def frames(count: int, seed: int, repeats: int) -> dict[str, Any]:
         numbers[f"{share:.4f}"] = {name: pixels / s / 1e6 for name, s in speeds.items()} | {"equal_to_scipy": same}
     table(f"{count} frames of {CHIP} x {CHIP} px, one core", ("occupancy: method", "Mpix/s", "frames/s"), rows)
     return numbers
+
+
+def features(seed: int, repeats: int, n: int = 20_000) -> dict[str, Any]:
+    """All features and the morphological classes of simulated clusters."""
+    from particle_zoo.detectors.holy import classify
+    from particle_zoo.detectors.morphology import ALL_FEATURES
+    from particle_zoo.detectors.morphology import features as all_of
+    from particle_zoo.simulation import simulate
+
+    kinds = ("electron", "proton", "alpha")
+    clusters = Clusters.concat(
+        simulate("timepix_300um", particle=kind, n=n // len(kinds), seed=seed, angles="isotropic") for kind in kinds
+    )
+    all_of(clusters[:10], ALL_FEATURES)
+    classify(clusters[:10])
+    speeds = {
+        f"{len(ALL_FEATURES)} features": len(clusters) / fastest(lambda: all_of(clusters, ALL_FEATURES), repeats),
+        "morphological classes": len(clusters) / fastest(lambda: classify(clusters), repeats),
+    }
+    rows = [(name, f"{speed:,.0f}") for name, speed in speeds.items()]
+    table(f"{len(clusters):,} clusters, {clusters.sizes.mean():.1f} px each, one core", ("what", "clusters/s"), rows)
+    return speeds
 
 
 def ccd(n: int, seed: int, repeats: int) -> dict[str, Any]:
