@@ -43,6 +43,11 @@ def run(command: click.Command, *, stopped: str = "stopped") -> NoReturn:
     except (ParticleZooError, OSError) as error:
         click.echo(f"error: {sentence(str(error))}", err=True)
         sys.exit(2)
+    except MemoryError as error:
+        click.echo(
+            f"error: out of memory ({sentence(str(error)) or 'no more said'}); use a smaller file or setting", err=True
+        )
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -135,8 +140,11 @@ def chain_options(settings: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `particle_zoo.detectors.chain.iter_clusters` from the values of `clustering_options`.
 
     Raises:
-        InputError: a calibration that cannot be read, or a `--set` without "=".
+        InputError: a calibration that cannot be read, or a `--set` without "=" or of no format.
     """
+    from particle_zoo.detectors.chain import SETTINGS
+    from particle_zoo.detectors.readers import FORMATS
+
     options = {name: value for name, value in settings.items() if name not in ("reading", "calibration")}
     options["connectivity"] = int(options["connectivity"])
     calibration = settings["calibration"]
@@ -144,7 +152,12 @@ def chain_options(settings: dict[str, Any]) -> dict[str, Any]:
         from particle_zoo.detectors.pixel_calibration import read_calibration
 
         options["calibration"] = read_calibration(calibration)
-    return options | parse_settings(settings["reading"])
+    own = parse_settings(settings["reading"])
+    known = sorted({*SETTINGS, *(option for found in FORMATS for option in found.options)})
+    unknown = next((name for name in own if name not in known), None)
+    if unknown is not None:
+        raise InputError(f"--set {unknown}: no format has this option; there are {', '.join(known)}")
+    return options | own
 
 
 precision_option = click.option(

@@ -156,6 +156,7 @@ class _writer:  # noqa: N801  (a context manager, named like contextlib's)
     def __init__(self, path: Path) -> None:
         self.path = path
         self._parquet: Any = None
+        self._columns: list[str] | None = None
         self._started = False
 
     def __enter__(self) -> Any:
@@ -165,7 +166,17 @@ class _writer:  # noqa: N801  (a context manager, named like contextlib's)
         if self._parquet is not None:
             self._parquet.close()
 
+    def _check(self, rows: Any) -> None:
+        columns = list(rows.columns)
+        if self._columns not in (None, columns):
+            odd = sorted(set(columns) ^ set(self._columns or ())) or ["their order"]
+            raise InputError(
+                f"the files differ in what they say of a cluster ({', '.join(odd[:4])}); predict them apart"
+            )
+        self._columns = columns
+
     def _csv_part(self, rows: Any) -> None:
+        self._check(rows)
         rows.to_csv(self.path, mode="a" if self._started else "w", header=not self._started, index=False)
         self._started = True
 
@@ -173,6 +184,7 @@ class _writer:  # noqa: N801  (a context manager, named like contextlib's)
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self._check(rows)
         block = pa.Table.from_pandas(rows, preserve_index=False)
         if self._parquet is None:
             self._parquet = pq.ParquetWriter(self.path, block.schema)

@@ -31,6 +31,9 @@ def depth_um(
         depletion_v: voltage of full depletion UD.
         mobility: of the collected carrier, cm2/Vs.
     """
+    for name, value in (("thickness_um", thickness_um), ("depletion_v", depletion_v), ("mobility", mobility)):
+        if not value > 0:
+            raise InputError(f"{name} must be positive; received {value!r}")
     scale = thickness_um * (bias_v + depletion_v) / (2 * depletion_v)
     # 1 um2 / (V cm2/Vs) = 10 ns
     rate = 2 * depletion_v * mobility / (10 * thickness_um**2)

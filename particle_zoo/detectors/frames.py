@@ -99,10 +99,9 @@ class Frames:
             raise InputError(f"frames have rows and columns; received an array of shape {np.asarray(images).shape}")
         if stack.dtype.kind == "f" and np.isnan(stack).any():
             raise InputError("frames must not hold NaN; replace bad pixels by 0 first")
-        from particle_zoo.detectors.clustering.union_find import above
+        from particle_zoo.detectors.clustering.union_find import above, compiled
 
-        stack = np.ascontiguousarray(stack, stack.dtype.newbyteorder("="))
-        row, col, value, offsets = above(stack, np.nextafter(np.float64(threshold), np.inf))
+        row, col, value, offsets = above(compiled(stack), np.nextafter(np.float64(threshold), np.inf))
         return cls(row, col, value, offsets, (stack.shape[1], stack.shape[2]), table, unit)
 
     @classmethod

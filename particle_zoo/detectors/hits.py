@@ -61,14 +61,14 @@ class Hits:
             raise InputError(f"energy unit must be one of {', '.join(UNITS)}; received {self.unit!r}")
         energy = np.asarray(self.energy)
         chip = np.zeros(len(toa), np.int16) if self.chip is None else self.chip
-        run = np.zeros(len(toa), np.int16) if self.run is None else self.run
+        run = np.zeros(len(toa), np.int32) if self.run is None else self.run
         columns = {
             "row": _whole("row", self.row, np.int32),
             "col": _whole("col", self.col, np.int32),
             "energy": np.array(energy, np.float64 if energy.dtype == np.float64 else np.float32),
             "toa": np.array(toa, np.int64),
             "chip": _whole("chip", chip, np.int16),
-            "run": _whole("run", run, np.int16),
+            "run": _whole("run", run, np.int32),
         }
         if len({column.shape for column in columns.values()}) != 1 or columns["toa"].ndim != 1:
             shapes = ", ".join(f"{name} {column.shape}" for name, column in columns.items())

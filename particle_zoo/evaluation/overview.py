@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.detectors.skeleton import check_extent
 from particle_zoo.errors import InputError
 
 EXAMPLES = 5
@@ -58,7 +59,8 @@ class Overview:
         self.energies.append(np.add.reduceat(clusters.column("energy"), clusters.offsets[:-1]).astype(np.float32))
         names = self.classify(clusters)
         # Only what is drawn of a cluster is kept.
-        bare = Clusters(clusters.hits, clusters.columns, clusters.offsets, clusters.table[["id"]], clusters.unit)
+        hits = clusters.hits[:, :3].astype(np.float32)
+        bare = Clusters(hits, clusters.columns[:3], clusters.offsets, clusters.table[["id"]], clusters.unit)
         for name in np.unique(names):
             members = bare[names == name]
             self.counts[str(name)] = self.counts.get(str(name), 0) + len(members)
@@ -92,6 +94,7 @@ class Overview:
 
     def _add_image(self, clusters: Clusters) -> None:
         row, col = (clusters.column(name).astype(np.int64) for name in ("row", "col"))
+        check_extent(np.array([row.max() + 1]), np.array([col.max() + 1]))
         shape = (max(self.image.shape[0], int(row.max()) + 1), max(self.image.shape[1], int(col.max()) + 1))
         if shape != self.image.shape:
             grown = np.zeros(shape)

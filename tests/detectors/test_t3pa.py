@@ -163,8 +163,30 @@ def test_fuzzed(tmp_path: Path, cut: int, flips: list[tuple[int, int]]) -> None:
 def test_a_clock_that_starts_anew_is_a_new_run(tmp_path: Path, chunk: int) -> None:
     """Disorder of less than a second is none, and Index, which restarts too, says nothing."""
     second = 40_000_000
-    toa = [5, 2 * second, 2 * second - 1000, second + 1, 3, 4, 2 * second, 900_000, 10]
+    toa = [5, 2 * second, 2 * second - 1000, second + 1, 3, 4, 2 * second, 2 * second + 9, 900_000, 10]
     path = table(tmp_path / "a.t3pa", [(i % 3, 1, t, 4, 0, 0) for i, t in enumerate(toa)])
     hits = Hits.concat(t3pa.iter_hits(path, chunk=chunk))
-    assert hits.run.tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2]
+    assert hits.run.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     assert (hits.toa // 16).tolist() == toa
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_a_single_time_far_ahead_is_damage_and_no_new_run(tmp_path: Path, chunk: int) -> None:
+    path = table(
+        tmp_path / "a.t3pa", [(i, 1, t, 4, 0, 0) for i, t in enumerate((8134, 8135, 998_134_000_000, 8136, 8137))]
+    )
+    with pytest.raises(InputError, match=r"a\.t3pa, data row [34] or near it: a time of 2.5e\+04 s"):
+        Hits.concat(t3pa.iter_hits(path, chunk=chunk))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEADER.replace("ToA\tToT", "ToT\tToA") + "0\t18559\t46\t8134\t2\t0\n", "expected the header"),
+        (HEADER + "0\t18559\t8134\t46\t2\t0\t99\n" * 2, "line 2: expected 6 columns, received 7"),
+    ],
+)
+def test_columns_that_are_others(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "a.t3pa").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "a.t3pa")

@@ -78,8 +78,20 @@ def test_heartbeats_carry_the_time_over_the_wraps_of_the_pixels(tmp_path: Path) 
     ]
     path = file_of(tmp_path / "a.tpx3", words)
     assert (read(path).toa // 16).tolist() == truth
-    assert read(path, chunk=5).toa.tolist() == read(path).toa.tolist()
+    assert read(path, chunk=2).toa.tolist() == read(path).toa.tolist()
     assert read(path).counts["heartbeat"] == 6
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, 7, 2**19])
+def test_one_heartbeat_is_enough(tmp_path: Path, chunk_size: int) -> None:
+    """53 s of pixels with one heartbeat, at the start, in the middle or at the end."""
+    step = tpx3.COARSE // 8
+    truth = [7 * tpx3.COARSE + step * i for i in range(32)]
+    for place in (0, 1, 16, 32):
+        words = [pixel(t) for t in truth]
+        near = truth[max(place - 1, 0)] + 40
+        path = file_of(tmp_path / "a.tpx3", chunk([*words[:place], *heartbeat(near), *words[place:]]))
+        assert (read(path, chunk=chunk_size).toa // 16).tolist() == truth
 
 
 def test_without_heartbeats_a_step_back_of_half_a_period_is_a_wrap(tmp_path: Path) -> None:

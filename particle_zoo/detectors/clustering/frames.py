@@ -11,6 +11,7 @@ from particle_zoo.detectors.clustering.ids import numbered
 from particle_zoo.detectors.clustering.union_find import by_component, components
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import STEP_NS
+from particle_zoo.errors import InputError
 
 
 def cluster_frames(
@@ -39,6 +40,8 @@ def cluster_frames(
     Raises:
         InputError: settings that cannot be.
     """
+    if not (isinstance(threshold, (int, float, np.number)) and np.isfinite(threshold)):
+        raise InputError(f"threshold must be a number, in the unit of the frames; received {threshold!r}")
     window = check(WINDOW_NS if window_ns is None else window_ns, min_size, connectivity)
     toa = frames.toa if window_ns is not None else None
     row, col, energy, bounds = frames.row, frames.col, frames.energy, frames.offsets

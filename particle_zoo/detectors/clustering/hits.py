@@ -5,7 +5,6 @@ Celko et al., arXiv:2412.11809, cluster Timepix3 streams the same way: 8 neighbo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -25,6 +24,10 @@ WINDOW_NS = 200.0
 
 DISORDER_NS = 1e7
 """How late a hit may come in a stream: ten times what busy readouts do, and still few hits to keep."""
+
+
+LONGEST_NS = 1e15
+"""Of a setting; eleven days are meant as no limit."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ def cluster_stream(
         InputError: settings that cannot be, or a hit that comes too late to be sure of its cluster.
     """
     window = check(window_ns, min_size, connectivity)
-    if not 0 <= disorder_ns < math.inf:
-        raise InputError(f"disorder_ns must be 0 or more; received {disorder_ns!r}")
+    if not (isinstance(disorder_ns, (int, float, np.number)) and 0 <= disorder_ns < LONGEST_NS):
+        raise InputError(f"disorder_ns must be a time of 0 ns or more; received {disorder_ns!r}")
     disorder = int(disorder_ns / STEP_NS)
     pending: Hits | None = None
     latest: dict[tuple[int, int], int] = {}
@@ -126,7 +129,7 @@ def check(window_ns: float, min_size: int, connectivity: int) -> int:
     Raises:
         InputError: settings that cannot be.
     """
-    if not (isinstance(window_ns, (int, float, np.number)) and 0 <= window_ns < 1e15):
+    if not (isinstance(window_ns, (int, float, np.number)) and 0 <= window_ns < LONGEST_NS):
         raise InputError(f"window_ns must be a time of 0 ns or more; received {window_ns!r}")
     if not isinstance(min_size, (int, np.integer)) or min_size < 1:
         raise InputError(f"min_size must be 1 or more hits; received {min_size!r}")
@@ -141,7 +144,7 @@ def _in_order(hits: Hits) -> _Sorted:
     n = len(hits)
     if not n or ((hits.run[0] == hits.run).all() and (hits.chip[0] == hits.chip).all()):
         return _Sorted(hits.sorted(), np.array([0, n]))
-    group = (hits.run.astype(np.int32) << 16) + hits.chip
+    group = (hits.run.astype(np.int64) << 16) + hits.chip
     order = np.lexsort((hits.toa, group))
     group = group[order]
     starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1, [n]])

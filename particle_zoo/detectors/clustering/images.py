@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.clustering.union_find import above, by_component, components
+from particle_zoo.detectors.clustering.union_find import above, by_component, compiled, components
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import bounding_boxes
 
@@ -55,6 +55,8 @@ def cluster_image(
     if frame.dtype.kind == "f" and not np.isfinite(frame).all():
         row, col = np.argwhere(~np.isfinite(frame))[0]
         raise InputError(f"{source}: pixel (row {row}, col {col}) is {frame[row, col]}; replace bad pixels first")
+    if not (isinstance(threshold, (int, float, np.number)) and np.isfinite(threshold)):
+        raise InputError(f"threshold must be a number, in the unit of the frame; received {threshold!r}")
     if connectivity not in (4, 8):
         raise InputError(f"connectivity must be 4 or 8; received {connectivity}")
     top, bottom, left, right = edge or (0, 0, 0, 0)
@@ -62,7 +64,7 @@ def cluster_image(
     if min(top, bottom, left, right) < 0 or not inside.size:
         raise InputError(f"{source}: an edge of {edge} px leaves nothing of a frame of shape {frame.shape}")
 
-    inside = np.ascontiguousarray(inside, inside.dtype.newbyteorder("="))
+    inside = compiled(inside)
     row, col, value, bounds = above(inside[None], threshold)
     nothing = np.empty(0, np.int64)
     component, count = components(row, col, nothing, bounds, 0, *inside.shape, connectivity == 8)

@@ -27,7 +27,11 @@ START = re.compile(rb"# Allpix Squared ASCII data")
 EVENT = re.compile(rb"^=== (\d{1,18}) ===[ \t\r]*$", re.MULTILINE)
 SECTION = re.compile(rb"^(?:=== (\d{1,18}) ===|--- ([^\n]{1,80}?) ---)[ \t\r]*$", re.MULTILINE)
 HIT = re.compile(rb"^[ \t]*PixelHit[ \t]+([^\r\n]*)", re.MULTILINE)
+WORD = re.compile(rb"^[ \t]*PixelHit[^\r\n]*", re.MULTILINE)
 PDG = re.compile(rb"PDG[^\n]*?(-?\d{1,10})[ \t\r]*$", re.MULTILINE)
+OTHER = re.compile(rb"^(?!#|===|---|[ \t]*PixelHit)[^\r\n]*[^\s][^\r\n]*", re.MULTILINE)
+"""Lines of other objects."""
+
 FOOTER = re.compile(rb"^# (\d{1,18}) objects from (\d{1,18}) messages", re.MULTILINE)
 FIELDS = {8: ("x", "y", "signal", "local_t", "global_t", "gx", "gy", "gz"), 4: ("x", "y", "signal", "local_t")}
 SIGNALS = ("electrons", "kev", "tot")
@@ -64,7 +68,13 @@ def iter_frames(
     path = Path(path)
     if signal not in SIGNALS:
         raise InputError(f"signal must be {', '.join(SIGNALS)}; received {signal!r}")
-    rest, start, footer, hits = b"", 1, None, 0
+    for name, value in (("pair_ev", pair_ev), ("time_unit_ns", time_unit_ns)):
+        if not (isinstance(value, (int, float)) and 0 < value < 1e9):
+            raise InputError(f"{name} must be a positive number; received {value!r}")
+    sides = shape if isinstance(shape, (tuple, list)) and len(shape) == 2 else (0, 0)
+    if not all(isinstance(side, int) and 0 < side <= 2**15 for side in sides):
+        raise InputError(f"shape must be rows and columns, 1 to 32768 each; received {shape!r}")
+    rest, start, footer, hits, others = b"", 1, None, 0, 0
     for line, text in blocks(path, block, whole=not partial):
         start = start if rest else line
         text = rest + text
@@ -75,6 +85,7 @@ def iter_frames(
         if cut:
             part, n = _frames(path, text[:cut], start, signal, pair_ev, time_unit_ns, tuple(shape))
             hits += n
+            others += len(OTHER.findall(text[:cut]))
             if part is not None:
                 yield part
             start += text.count(b"\n", 0, cut)
@@ -83,7 +94,9 @@ def iter_frames(
             f"{path}, line {start}: the file ends without its footer (# n objects from m messages); copy it again, or read "
             "what is there with partial=True"
         )
-    if footer is not None and hits > int(footer[1]):
+    others += len(OTHER.findall(rest))
+    # An object of another kind has a line or more.
+    if footer is not None and not hits <= int(footer[1]) <= hits + others:
         raise InputError(
             f"{path} holds {hits} pixel hits, its footer counts {int(footer[1])} objects; copy the file again"
         )
@@ -97,6 +110,12 @@ def _frames(
     path: Path, text: bytes, line: int, signal: str, pair_ev: float, time_unit_ns: float, shape: tuple[int, ...]
 ) -> tuple[Frames | None, int]:
     found = list(HIT.finditer(text))
+    if len(found) != len(WORD.findall(text)):
+        odd = next(match for match in WORD.finditer(text) if not HIT.match(text, match.start()))
+        number = line + text.count(b"\n", 0, odd.start())
+        raise InputError(
+            f"{path}, line {number}: expected 'PixelHit X, Y, ...'; received {odd[0][:40]!r}; copy it again"
+        )
     if not found:
         return None, 0
     values = _values(path, text, line, found)

@@ -44,7 +44,8 @@ def iter_hits(path: str | Path, *, block: int = BLOCK, partial: bool = False) ->
                     f"{path}, lines {line} and after: {name} is {value}, which no Timepix3 sends; copy the file again"
                 )
         toa = 16 * table["ToA"] - table["FToA"]
-        yield Hits(table["linear"] >> 8, table["linear"] & 255, table["ToT"], toa, run=clock.runs(toa))
+        run = clock.runs(toa, lambda i, line=line: f"{path}, line {line + i}")  # type: ignore[misc]
+        yield Hits(table["linear"] >> 8, table["linear"] & 255, table["ToT"], toa, run=run)
 
 
 def _recognise(start: bytes) -> bool:

@@ -21,7 +21,13 @@ from particle_zoo.errors import InputError
 
 NEEDED = ("T", "ClusterPixels")
 PIXELS = re.compile(r"(?:\[[^\[\]]*\]\s*)+")
-NUMBERS = re.compile(rb"[-+0-9.eE,;\[\] ]*")
+NUMBERS_OF = (
+    "EventID", "X", "Y", "E", "T", "Size", "Height", "BorderPixCount", "Roundness", "AngleAzim", "Linearity", "LengthProj",
+    "WidthProj", "StdAlong", "StdPerp", "EpixMean", "EpixStd", "LengthCorrStd", "Length3DCorrStd", "AngleElev", "LET",
+    "Diameter", "ClusterID",
+)  # fmt: skip
+"""Columns that hold numbers."""
+
 BLOCK = 2**23
 
 
@@ -46,6 +52,7 @@ def iter_clusters(
     for line, text in blocks(path, block, whole=not partial):
         if not names:
             head, units, text = (*text.split(b"\n", 2), b"", b"")[:3]
+            head = head.removeprefix(b"\xef\xbb\xbf")
             names = [name.strip() for name in head.decode("latin-1").rstrip("\r").split("\t")]
             own_unit = _unit(path, names, units.decode("latin-1").rstrip("\r").split("\t"), unit)
             line += 2
@@ -75,10 +82,13 @@ def _unit(path: Path, names: list[str], units: list[str], asked: str | None) -> 
 
 
 def _clusters(path: Path, text: bytes, line: int, names: list[str], unit: str, before: int) -> Clusters:
+    # Columns of others are text, whatever they look like: a type that changes on the way fits into no table.
+    kinds = dict.fromkeys(NUMBERS_OF, np.float64)
+    numbers = {name: ["", "nan", "NaN"] for name in names if name in kinds}
     try:
         table = pd.read_csv(
             io.BytesIO(text), sep="\t", header=None, names=names, index_col=False, engine="c", quoting=3,
-            dtype={"ClusterPixels": str}, encoding="latin-1", skip_blank_lines=False,
+            dtype={name: kinds.get(name, str) for name in names}, keep_default_na=False, na_values=numbers, encoding="latin-1", skip_blank_lines=False,
         )  # fmt: skip
         widths = _tabs(text)
         time = table["T"].to_numpy(np.float64)

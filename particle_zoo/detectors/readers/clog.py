@@ -16,7 +16,7 @@ import pandas as pd
 
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
-from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.readers.format import Format, opened
 from particle_zoo.errors import InputError
 
 FRAME = re.compile(rb"Frame\s+(\d{1,18})\s*(?:\(\s*([^,()]{1,40}),\s*([^,()]{1,40}?)\s*s?\s*\))?\s*")
@@ -47,28 +47,25 @@ def iter_clusters(path: str | Path, *, unit: str = "keV") -> Iterator[Clusters]:
     lines: list[bytes] = []
     frames: list[tuple[int, float, float]] = []
     done = 0
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.isspace():
-                    continue
-                if line.startswith(b"Frame"):
-                    frame = _frame(line, path, number)
-                    continue
-                if not fields:
-                    fields = next((n for n, pattern in LINES.items() if pattern.fullmatch(line)), 0)
-                if not fields or not LINES[fields].fullmatch(line):
-                    raise InputError(f"{path}, line {number}: {_expected(line, fields)}; received {_start(line)}")
-                if frame is None:
-                    raise InputError(f"{path}, line {number}: a cluster before the first 'Frame' line; copy it again")
-                lines.append(line)
-                frames.append(frame)
-                if len(lines) == BLOCK:
-                    yield _clusters(path, lines, frames, fields, unit, done)
-                    done += len(lines)
-                    lines, frames = [], []
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable .clog file") from error
+    with opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if line.isspace():
+                continue
+            if line.startswith(b"Frame"):
+                frame = _frame(line, path, number)
+                continue
+            if not fields:
+                fields = next((n for n, pattern in LINES.items() if pattern.fullmatch(line)), 0)
+            if not fields or not LINES[fields].fullmatch(line):
+                raise InputError(f"{path}, line {number}: {_expected(line, fields)}; received {_start(line)}")
+            if frame is None:
+                raise InputError(f"{path}, line {number}: a cluster before the first 'Frame' line; copy it again")
+            lines.append(line)
+            frames.append(frame)
+            if len(lines) == BLOCK:
+                yield _clusters(path, lines, frames, fields, unit, done)
+                done += len(lines)
+                lines, frames = [], []
     if frame is None:
         raise InputError(f"{path} holds no 'Frame' line; expected a cluster log")
     if lines:

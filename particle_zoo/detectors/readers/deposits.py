@@ -31,6 +31,8 @@ LENGTHS = {"mm": 1e3, "um": 1.0, "cm": 1e4, "m": 1e6}
 ENERGIES = {"MeV": 1e3, "keV": 1.0, "eV": 1e-3, "GeV": 1e6}
 TIMES = {"ns": 1.0, "us": 1e3, "ps": 1e-3, "s": 1e9}
 SHORTEST_UM = 0.1
+LARGEST = 1e12
+"""Of any time, energy or place, in the units of the file."""
 
 
 def iter_clusters(
@@ -76,10 +78,15 @@ def iter_clusters(
     ):
         if value not in known:
             raise InputError(f"{name} must be {', '.join(known)}; received {value!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed must be a whole number of 0 or more; received {seed!r}")
+    place = origin if isinstance(origin, (tuple, list)) and len(origin) == 3 else (np.nan,)
+    if not all(isinstance(value, (int, float)) and np.isfinite(value) for value in place):
+        raise InputError(f"origin must be three numbers, x, y, z; received {origin!r}")
     config = preset(sensor)
     scale = (LENGTHS[unit_length], ENERGIES[unit_energy], TIMES[unit_time])
     rest, start, inside, outside, volumes = b"", 1, 0.0, 0.0, set[str]()
-    pieces = blocks(path, block)
+    pieces = blocks(path, block, option=False)
     finished = False
     while not finished:
         line, text = next(pieces, (0, b""))
@@ -134,7 +141,12 @@ def _table(path: Path, text: bytes, line: int) -> pd.DataFrame:
         )
         table = read.to_pandas()
         values = table[["t", "e", "x", "y", "z"]].to_numpy(float)
-        sound = len(table) == sum(sizes) and np.isfinite(values).all() and (values[:, 1] >= 0).all()
+        sound = (
+            len(table) == sum(sizes)
+            and np.isfinite(values).all()
+            and (values[:, 1] >= 0).all()
+            and (np.abs(values) < LARGEST).all()
+        )
         if sound and not any(read.column(name).null_count for name in ("pdg", "track", "parent")):
             table.insert(0, "event", np.repeat([int(mark[1]) for mark in marks], sizes))
             return table

@@ -78,7 +78,7 @@ def iter_folder(
                 )
             if isinstance(part, Hits) and part.run is not None and len(part):
                 runs = max(runs, before + int(part.run.max()) + 1)
-                part = replace(part, run=part.run + np.int16(before))
+                part = replace(part, run=part.run + np.int32(before))
             yield part
 
 

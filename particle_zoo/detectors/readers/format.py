@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
@@ -44,11 +46,13 @@ class Format:
 
     def named(self, path: Path) -> bool:
         """Whether the name of the file has one of the endings."""
-        return path.name.lower().endswith(self.suffixes)
+        return path.name.lower().endswith(self.suffixes) or path.name.lower().removesuffix(".gz").endswith(
+            self.suffixes
+        )
 
     def generic(self, path: Path) -> bool:
         """Whether the name of the file has an ending of this format that others use too."""
-        return path.name.lower().endswith(tuple(set(self.suffixes) & set(GENERIC)))
+        return path.name.lower().removesuffix(".gz").endswith(tuple(set(self.suffixes) & set(GENERIC)))
 
 
 def head(path: Path) -> bytes:
@@ -70,6 +74,36 @@ def head(path: Path) -> bytes:
         return start
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file to read bytes from, unpacked where it is gzipped.
+
+    Raises:
+        InputError: a file that cannot be read or unpacked, also while it is read inside the block.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+            yield stream  # type: ignore[misc]
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} is a damaged gzip file ({' '.join(str(error).split())[:80]}); copy it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}); give a readable file") from error
+
+
+def check_count(name: str, value: Any) -> None:
+    """Check how many of something a reader takes at a time.
+
+    Raises:
+        InputError: no whole number of 1 or more.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be a whole number of 1 or more; received {value!r}")
+
+
 def find(path: Path, formats: tuple[Format, ...]) -> Format:
     """The format of a file: by content, then by name.
 
@@ -77,7 +111,13 @@ def find(path: Path, formats: tuple[Format, ...]) -> Format:
         InputError: neither says anything.
     """
     start = head(path)
-    found = next((f for f in formats if f.recognise(start)), None) or next((f for f in formats if f.named(path)), None)
+    beside = next((f for f in formats if f.companion and f.named(path)), None)
+    # By name: what only accompanies a file can look like the data of another format.
+    found = (
+        beside
+        or next((f for f in formats if f.recognise(start)), None)
+        or next((f for f in formats if f.named(path)), None)
+    )
     if found is None:
         endings = ", ".join(dict.fromkeys(suffix for f in formats for suffix in f.suffixes))
         raise InputError(

@@ -90,14 +90,16 @@ def iter_simulated(path: str | Path, *, block: int = BLOCK) -> Iterator[Clusters
         numbers = [line + text.count(b"\n", 0, head.start()) for head in heads]
         sizes = np.array([body.count(b"\n") + 1 if body else 0 for body in bodies])
         expected = np.array([int(head[2]) for head in heads])
-        if (sizes != expected).any():
-            i = int((sizes != expected).argmax())
+        if ((sizes != expected) | (sizes < 1)).any():
+            i = int(((sizes != expected) | (sizes < 1)).argmax())
             raise InputError(
                 f"{path}, line {numbers[i]}: a cluster with {sizes[i]} pixels of {expected[i]}; copy the file again"
             )
         values = _hits(path, re.sub(rb"(?m)^(?:ParticleType=|#)[^\n]*$", b"", text), line)
         try:
             truth = np.array([[float(head[k]) for k in (3, 4, 5)] for head in heads])
+            if not np.isfinite(truth).all():
+                raise ValueError
         except ValueError as error:
             raise InputError(
                 f"{path}, lines {line} and after: energy or angles are no numbers; copy it again"
@@ -140,7 +142,7 @@ def _named(path: Path) -> tuple[Path, Path]:
 
 def _announced(path: Path) -> np.ndarray:
     """(n, 4) time, size, line and byte of every cluster."""
-    parts = [_with_line(path, text, text.strip(), line) for line, text in blocks(path) if text.strip()]
+    parts = [_with_line(path, text, text.strip(), line) for line, text in blocks(path, option=False) if text.strip()]
     found = np.concatenate(parts) if parts else np.empty((0, 4))
     whole = found[:, 1:]
     if (whole != np.floor(whole)).any() or (whole < 0).any() or (found[:, 1] < 1).any():
@@ -151,7 +153,7 @@ def _announced(path: Path) -> np.ndarray:
 def _whole(path: Path, size: int, mark: re.Pattern[bytes] | None = None) -> Iterator[tuple[int, int, bytes]]:
     """Blocks that end between two clusters, with the line and the byte they start at."""
     rest, start, at = b"", 1, 0
-    for line, text in blocks(path, size):
+    for line, text in blocks(path, size, option=False):
         start = start if rest else line
         text = rest + text
         if mark is None:

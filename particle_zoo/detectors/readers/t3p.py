@@ -14,6 +14,7 @@ from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import Format
 from particle_zoo.detectors.readers.t3pa import LARGEST_TOA, Clock, to_hits
 from particle_zoo.detectors.readers.words import blocks
+from particle_zoo.errors import InputError
 
 STRUCT = np.dtype([("Matrix Index", "<u4"), ("ToA", "<u8"), ("Overflow", "u1"), ("FToA", "u1"), ("ToT", "<u2")])
 CHUNK = 2**19
@@ -34,6 +35,11 @@ def iter_hits(path: str | Path, *, chunk: int = CHUNK, partial: bool = False) ->
     clock = Clock()
     for at, content in blocks(path, STRUCT.itemsize, chunk, partial=partial):
         table = np.frombuffer(content, STRUCT)
+        empty = np.flatnonzero(~np.frombuffer(content, np.uint8).reshape(-1, STRUCT.itemsize).any(axis=1))
+        if len(empty):
+            raise InputError(
+                f"{path}, byte {at + STRUCT.itemsize * int(empty[0])}: 16 bytes of zeros, which are no hit; copy the file again"
+            )
         # What does not fit into 63 bits stays too large, instead of turning negative.
         toa = np.minimum(table["ToA"], np.uint64(LARGEST_TOA + 1))
         columns = {name: table[name].astype(np.int64) for name in STRUCT.names or () if name != "ToA"}

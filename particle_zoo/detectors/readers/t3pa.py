@@ -18,11 +18,15 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.detectors.hits import STEP_NS, Hits
-from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.readers.format import Format, check_count, opened
 from particle_zoo.errors import InputError
 
 COLUMNS = ("Index", "Matrix Index", "ToA", "ToT", "FToA", "Overflow")
-HEADER = re.compile(rb"\s*Index\s*[\t; ]\s*Matrix Index\b")
+HEADER = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*" + rb"\s*[\t; ]\s*".join(name.encode() for name in COLUMNS) + rb"\s*$", re.MULTILINE
+)
+"""Of the file, perhaps behind a byte order mark."""
+
 CHUNK = 2**19
 LOST_FROM, LOST_TO = 0x74, 0x75
 LARGEST_TOA = 2**58
@@ -36,11 +40,12 @@ def iter_hits(path: str | Path, *, chunk: int = CHUNK) -> Iterator[Hits]:
         InputError: no header, a row that is not six whole numbers, or a value out of its range; names the line.
     """
     path = Path(path)
+    check_count("chunk", chunk)
     separator = _separator(path)
     done, clock = 0, Clock()
     try:
-        with pd.read_csv(
-            path, sep=separator, header=None, skiprows=1, names=list(COLUMNS), dtype=np.int64, chunksize=chunk,
+        with opened(path) as file, pd.read_csv(
+            file, sep=separator, header=None, skiprows=1, names=list(COLUMNS), dtype=np.int64, chunksize=chunk,
             index_col=False, engine="c",
         ) as tables:  # fmt: skip
             for table in tables:
@@ -89,14 +94,15 @@ def to_hits(columns: dict[str, np.ndarray], clock: Clock, place: Callable[[int],
     hit = slice(None) if not lost.any() else ~lost
     row, col = (matrix[hit] >> 8) & 0xFF, matrix[hit] & 0xFF
     toa = 16 * columns["ToA"][hit] - columns["FToA"][hit]
-    run = clock.runs(toa)
+    run = clock.runs(toa, place)
     return Hits(row, col, columns["ToT"][hit], toa, chip[hit], "ToT", max(starts, ends) + others, run)
 
 
 class Clock:
     """Tells measurements that were appended to one file apart: each starts its clock anew.
 
-    No readout reorders hits by a second, so an earlier time than that is a new run. Smaller steps back are disorder.
+    No readout reorders hits by a second, so an earlier time than that is a new run. Smaller steps back are disorder. A single
+    time far ahead, after which the others go on as before, is damage.
     """
 
     RESTART = int(1e9 / STEP_NS)
@@ -104,10 +110,22 @@ class Clock:
     def __init__(self) -> None:
         self.run = 0
         self.latest: int | None = None
+        self.before: int | None = None
 
-    def runs(self, toa: np.ndarray) -> np.ndarray:
-        """(n,) int16 run of each hit of the next block, in file order; times in steps of `Hits.toa`."""
-        run = np.empty(len(toa), np.int16)
+    def runs(self, toa: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
+        """The run of each hit.
+
+        Args:
+            toa: (n,) times of the next block, in file order, in steps of `Hits.toa`.
+            place: about where hit i of the block is, for the error sentence.
+
+        Returns:
+            (n,) int32.
+
+        Raises:
+            InputError: a single time far ahead of those before and after it.
+        """
+        run = np.empty(len(toa), np.int32)
         start = 0
         while start < len(toa):
             latest = np.maximum.accumulate(toa[start:])
@@ -116,36 +134,58 @@ class Clock:
             back = toa[start:] < latest - self.RESTART
             stop = start + int(back.argmax()) if back.any() else len(toa)
             run[start:stop] = self.run
+            if stop - start > 1:
+                self.before = int(latest[stop - start - 2])
+            elif stop > start:
+                self.before = self.latest
             if stop > start:
                 self.latest = int(latest[stop - start - 1])
             if stop < len(toa):
-                self.run, self.latest = self.run + 1, None
+                self._refuse_outlier(int(toa[stop]), place(max(stop - 1, 0)))
+                self.run, self.latest, self.before = self.run + 1, None, None
             start = stop
         return run
 
+    def _refuse_outlier(self, toa: int, place: str) -> None:
+        """Refuse a fall that ends where the times were before the last hit."""
+        if self.before is None or self.latest is None:
+            return
+        far = self.latest - self.before > self.RESTART
+        if far and abs(toa - self.before) <= self.RESTART:
+            raise InputError(
+                f"{place} or near it: a time of {self.latest * STEP_NS * 1e-9:.3g} s between times of "
+                f"{self.before * STEP_NS * 1e-9:.3g} s; copy the file again"
+            )
+
 
 def _separator(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            header, first = file.readline(1000), file.readline(1000)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable .t3pa file") from error
+    with opened(path) as file:
+        header, first = file.readline(1000), file.readline(1000)
     if not HEADER.match(header):
         raise InputError(
             f"{path}, line 1: expected the header {', '.join(COLUMNS)}; received {header[:40]!r}; export it again"
         )
     # The header's "Matrix Index" has a space of its own, so a data row decides, where there is one.
     line = first if first.strip() else header.replace(b"Matrix Index", b"Matrix")
-    return "\t" if b"\t" in line else ";" if b";" in line else r"\s+"
+    separator = "\t" if b"\t" in line else ";" if b";" in line else r"\s+"
+    # Of rows that are all too long the parser only drops the end.
+    cells = len(_cells(first, separator)) if first.strip() else len(COLUMNS)
+    if cells != len(COLUMNS):
+        raise InputError(f"{path}, line 2: expected {len(COLUMNS)} columns, received {cells}; copy the file again")
+    return separator
+
+
+def _cells(line: bytes, separator: str) -> list[bytes]:
+    return line.split() if separator == r"\s+" else line.strip().split(separator.encode())
 
 
 def _place(path: Path, separator: str) -> str:
     """The first line that is not six whole numbers; only looked for once the compiled parser has stopped."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         for number, line in enumerate(file, start=1):
             if number == 1 or not line.strip():
                 continue
-            cells = line.split() if separator == r"\s+" else line.strip().split(separator.encode())
+            cells = _cells(line, separator)
             if len(cells) != len(COLUMNS):
                 return f"line {number}: expected {len(COLUMNS)} columns, received {len(cells)}"
             odd = next((c for c in cells if not re.fullmatch(rb"\s*[-+]?\d{1,18}\s*", c)), None)

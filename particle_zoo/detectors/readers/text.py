@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from particle_zoo.detectors.readers.format import check_count, opened
 from particle_zoo.errors import InputError
 
 NUMBER = rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,3})?"
@@ -18,42 +19,41 @@ BLOCK = 2**24
 """Bytes of text read at a time."""
 
 
-def blocks(path: Path, size: int = BLOCK, *, offset: int = 0, whole: bool = True) -> Iterator[tuple[int, bytes]]:
+def blocks(
+    path: Path, size: int = BLOCK, *, offset: int = 0, whole: bool = True, option: bool = True
+) -> Iterator[tuple[int, bytes]]:
     """Yield (number of the first line, whole lines) of a text file.
 
     Args:
         path: file.
         size: bytes to read at a time.
         offset: byte to start at; lines are counted from there.
-        whole: refuse a last line without an end (a space or a line end): its last number may be cut. Otherwise it is left
-            out.
+        whole: refuse a last line without an end (a space, a # or a line end): its last number may be cut. Otherwise it is
+            left out.
+        option: whether the format lets its user leave such a line out, for the error sentence.
 
     Raises:
         InputError: a file that cannot be read, a line longer than 64 blocks, or a last line without an end.
     """
+    check_count("block", size)
     line, rest = 1, b""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            while content := file.read(size):
-                content = rest + content
-                cut = content.rfind(b"\n") + 1
-                rest = content[cut:]
-                if len(rest) > 64 * size:
-                    raise InputError(
-                        f"{path}, line {line}: a line of more than {len(rest)} bytes; this is no text table"
-                    )
-                if cut:
-                    yield line, content[:cut]
-                    line += content.count(b"\n", 0, cut)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
-    if rest.endswith((b" ", b"\t")):
+    with opened(path) as file:
+        file.seek(offset)
+        while content := file.read(size):
+            content = rest + content
+            cut = content.rfind(b"\n") + 1
+            rest = content[cut:]
+            if len(rest) > 64 * max(size, 2**16):
+                raise InputError(f"{path}, line {line}: a line of more than {len(rest)} bytes; this is no text table")
+            if cut:
+                yield line, content[:cut]
+                line += content.count(b"\n", 0, cut)
+    if rest.endswith((b" ", b"\t", b"#")):
         yield line, rest
     elif rest and whole:
+        advice = ", or read the lines before it with partial=True" if option else ""
         raise InputError(
-            f"{path}, line {line}: the last line has no end, so its last number may be cut; copy the file again, or read "
-            "the lines before it with partial=True"
+            f"{path}, line {line}: the last line has no end, so its last number may be cut; copy the file again{advice}"
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.detectors.hits import Hits
-from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.readers.format import Format, opened
 from particle_zoo.detectors.readers.words import blocks
 from particle_zoo.errors import InputError
 
@@ -25,6 +25,9 @@ MAGIC = 0x33585054
 WORD = 8
 CHUNK = 2**19
 """Words decoded at a time."""
+
+AHEAD = 2**22
+"""Words in which the first heartbeats are looked for, whatever is decoded at a time."""
 
 COARSE = 1 << 30
 """25 ns counts after which a pixel's clock starts anew."""
@@ -42,9 +45,10 @@ class _State:
     def __init__(self) -> None:
         # Bytes left of the open chunk, its chip.
         self.chunk = np.zeros(2, np.int64)
-        # A chip: heartbeat low part, whole heartbeat (-1: none), epoch and latest coarse time without heartbeats.
-        self.clock = np.full((256, 4), -1, np.int64)
-        self.clock[:, 2] = 0
+        # A chip: heartbeat low part, latest time known with heartbeats (-1: none yet); without, the number of times the
+        # pixels' clock started anew, their latest time since then, and that number at the start.
+        self.clock = np.full((256, 5), -1, np.int64)
+        self.clock[:, 2] = self.clock[:, 4] = 0
 
 
 def iter_hits(
@@ -52,7 +56,8 @@ def iter_hits(
 ) -> Iterator[Hits]:
     """Yield the hits in file order, `chunk` words at a time, in ToT; `Hits.counts` has the other words by kind.
 
-    Without heartbeats a step back of more than half the clock's range is taken for its restart.
+    Heartbeats need not be frequent: between two, times go on from the latest. Before the first, and without any, a step back of
+    more than half the clock's range is taken for its restart.
 
     Args:
         path: file.
@@ -106,15 +111,17 @@ def read_tdc(path: str | Path, *, chunk: int = CHUNK, partial: bool = False) -> 
 
 def _blocks(path: Path, chunk: int, partial: bool, state: _State) -> Iterator[np.ndarray]:
     """Blocks of whole words whose chunk headers are sound."""
+    with opened(path) as file:
+        content = file.read(WORD * AHEAD)
+    words = np.frombuffer(content[: len(content) // WORD * WORD], "<u8")
+    if _check(words, state.chunk.copy()) < 0:
+        _start_clocks(words, state.clock)
     end = 0
     for at, content in blocks(path, WORD, chunk, partial=partial):
         words = np.frombuffer(content, "<u8")
         bad = _check(words, state.chunk.copy())
         if bad >= 0:
             raise InputError(_header_error(path, at + WORD * bad, int(words[bad])))
-        if not at:
-            # Pixels before the first heartbeat belong to its time too.
-            _first_heartbeats(words, state.clock)
         yield words
         end = at + len(content)
     if state.chunk[0] and not partial:
@@ -151,22 +158,56 @@ def _check(words: np.ndarray, chunk: np.ndarray) -> int:
 
 
 @numba.njit(cache=True)
-def _first_heartbeats(words: np.ndarray, clock: np.ndarray) -> None:
-    """Set the clock of every chip to its first heartbeat in the words, which begin with a chunk header."""
+def _unwrapped(coarse: int, clock: np.ndarray) -> int:
+    """The time of a pixel without heartbeats; `clock` is that of its chip and goes on."""
+    half = np.int64(1) << 29
+    last, epoch = clock[3], clock[2]
+    if last >= 0 and last - coarse > half:
+        epoch += 1
+        clock[2], clock[3] = epoch, coarse
+    elif epoch > clock[4] and last >= 0 and coarse - last > half:
+        # Late, from before the clock started anew.
+        epoch -= 1
+    else:
+        clock[3] = max(last, coarse)
+    return epoch * (np.int64(1) << 30) + coarse
+
+
+@numba.njit(cache=True)
+def _start_clocks(words: np.ndarray, clock: np.ndarray) -> None:
+    """Let every chip's clock start so that it reaches the time of its first heartbeat in the words.
+
+    The words begin with a chunk header.
+    """
     left, chip = np.int64(0), np.int64(0)
     low = np.full(256, -1, np.int64)
+    done = np.zeros(256, np.bool_)
+    trial = clock.copy()
     for word in words:
         if left == 0:
             left = np.int64(word >> np.uint64(48))
             chip = np.int64((word >> np.uint64(32)) & np.uint64(0xFF))
             continue
         left -= 8
+        if done[chip]:
+            continue
         part = np.int64(word >> np.uint64(56))
         value = np.int64((word >> np.uint64(16)) & np.uint64(0xFFFFFFFF))
-        if part == 0x44 and low[chip] < 0:
+        if part >> 4 == 0xB or part >> 4 == 0xA:
+            coarse = np.int64(
+                ((word & np.uint64(0xFFFF)) << np.uint64(14)) | ((word >> np.uint64(30)) & np.uint64(0x3FFF))
+            )
+            _unwrapped(coarse, trial[chip])
+        elif part == 0x44 and low[chip] < 0:
             low[chip] = value
-        elif part == 0x45 and low[chip] >= 0 and clock[chip, 1] < 0:
-            clock[chip, 1] = ((value & 0xFFFF) << 32) | low[chip]
+        elif part == 0x45 and low[chip] >= 0:
+            done[chip] = True
+            heartbeat = ((value & 0xFFFF) << 32) | low[chip]
+            if trial[chip, 3] >= 0:
+                # The latest pixel is the one nearest to the heartbeat.
+                latest = trial[chip, 2] * (np.int64(1) << 30) + trial[chip, 3]
+                shift = (heartbeat - latest + (np.int64(1) << 29)) >> 30
+                clock[chip, 2] = clock[chip, 4] = max(shift, 0)
 
 
 @numba.njit(cache=True)
@@ -193,25 +234,15 @@ def _decode(words: np.ndarray, chunk: np.ndarray, clock: np.ndarray) -> tuple[np
             spidr = np.int64(word & np.uint64(0xFFFF))
             coarse = (spidr << 14) | toa
             if clock[chip, 1] >= 0:
-                # The time nearest to the heartbeat that has these low bits.
+                # The time nearest to the latest that has these low bits.
                 full = (clock[chip, 1] & ~np.int64((1 << 30) - 1)) | coarse
                 if full - clock[chip, 1] > (1 << 29):
                     full -= 1 << 30
                 elif clock[chip, 1] - full > (1 << 29):
                     full += 1 << 30
+                clock[chip, 1] = max(clock[chip, 1], full)
             else:
-                last = clock[chip, 3]
-                epoch = clock[chip, 2]
-                if last >= 0 and last - coarse > (1 << 29):
-                    epoch += 1
-                    clock[chip, 2] = epoch
-                    clock[chip, 3] = coarse
-                elif epoch > 0 and coarse - last > (1 << 29):
-                    # Late, from before the clock started anew.
-                    epoch -= 1
-                else:
-                    clock[chip, 3] = max(last, coarse)
-                full = epoch * (np.int64(1) << 30) + coarse
+                full = _unwrapped(coarse, clock[chip])
             pixels[n, 0] = ((address & 0x01F8) >> 1) + (address & 3)
             pixels[n, 1] = ((address & 0xFE00) >> 8) + ((address >> 2) & 1)
             pixels[n, 2] = np.int64((word >> np.uint64(20)) & np.uint64(0x3FF))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from particle_zoo.detectors.readers.format import check_count, opened
 from particle_zoo.errors import InputError
 
 
@@ -20,17 +21,15 @@ def blocks(path: Path, word: int, chunk: int, *, partial: bool) -> Iterator[tupl
     Raises:
         InputError: a file that cannot be read or that ends inside a word; names the byte.
     """
+    check_count("chunk", chunk)
     at = 0
-    try:
-        with path.open("rb") as file:
-            while content := file.read(word * chunk):
-                odd = len(content) % word
-                if odd and not partial:
-                    raise InputError(
-                        f"{path}, byte {at + len(content) - odd}: the file ends inside a word of {word} bytes; copy it again, "
-                        "or read what is there with partial=True"
-                    )
-                yield at, content[: len(content) - odd]
-                at += len(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable file") from error
+    with opened(path) as file:
+        while content := file.read(word * chunk):
+            odd = len(content) % word
+            if odd and not partial:
+                raise InputError(
+                    f"{path}, byte {at + len(content) - odd}: the file ends inside a word of {word} bytes; copy it again, or "
+                    "read what is there with partial=True"
+                )
+            yield at, content[: len(content) - odd]
+            at += len(content)
