@@ -11,11 +11,16 @@ from particle_zoo.cli import chain_options, clustering_options, output_options, 
 from particle_zoo.errors import InputError
 
 FIGURES = ("overview.png", "gallery.png")
+SUFFIXES = (".png", ".pdf", ".svg")
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the figures.  [default: FILE-plots]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the figures, or NAME.png (.pdf, .svg) for NAME.png and NAME-gallery.png.  [default: FILE-plots]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the sample of typical clusters.")
 @clustering_options
 @click.option("--force", is_flag=True, help="Replace existing figures.")
@@ -39,8 +44,11 @@ def plot(
     from particle_zoo.evaluation.overview import Overview
     from particle_zoo.plots import overview as figures
 
-    folder = output or Path(f"{files[0].name.split('.')[0] or files[0].name}-plots")
-    taken = next((folder / name for name in FIGURES if (folder / name).exists()), None)
+    output = output or Path(f"{files[0].name.split('.')[0] or files[0].name}-plots")
+    places = [output / name for name in FIGURES]
+    if output.suffix.lower() in SUFFIXES:
+        places = [output, output.with_name(f"{output.stem}-gallery{output.suffix}")]
+    taken = next((place for place in places if place.exists()), None)
     if taken is not None and not force:
         raise InputError(f"{taken} exists; replace it with --force or choose another --output")
     found = Overview(classify, seed)
@@ -52,13 +60,13 @@ def plot(
         raise InputError(f"no cluster found in {', '.join(map(str, files))}; lower --threshold or --min-size")
     total = sum(found.counts.values())
     title = f"{', '.join(file.name for file in files[:3])}{', ...' if len(files) > 3 else ''}: {total:,} clusters"
-    figures.summary(found, folder / FIGURES[0], title=title)
-    figures.gallery(found, folder / FIGURES[1], title=title)
+    figures.summary(found, places[0], title=title)
+    figures.gallery(found, places[1], title=title)
     rows = [(name, f"{count:,}", f"{share:.1%}") for name, count, share in found.table().itertuples(index=False)]
     table(title, ("class", "clusters", "share"), rows)
     if json_path:
-        write_json(json_path, {"clusters": total, "unit": found.unit, "classes": found.counts, "output": str(folder)})
-    click.echo(f"figures: {folder / FIGURES[0]}, {folder / FIGURES[1]}")
+        write_json(json_path, {"clusters": total, "unit": found.unit, "classes": found.counts, "output": str(output)})
+    click.echo(f"figures: {places[0]}, {places[1]}")
 
 
 def _progress(parts: Any, quiet: bool) -> Any:

@@ -105,6 +105,12 @@ def test_plot(readouts: dict[str, Path], tmp_path: Path, name: str) -> None:
     run(plot, readouts[name], "--output", tmp_path / "p", "--force")
 
 
+def test_plot_into_named_files(readouts: dict[str, Path], tmp_path: Path) -> None:
+    run(plot, readouts["clist"], "--output", tmp_path / "run.pdf")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-gallery.pdf", "run.pdf"]
+    assert (tmp_path / "run.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_plot_of_a_frame_of_a_ccd_and_of_masks(layout: Path, tmp_path: Path) -> None:
     run(plot, layout, "--output", tmp_path / "p")
     assert (tmp_path / "p" / "gallery.png").exists()
