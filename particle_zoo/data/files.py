@@ -16,7 +16,7 @@ from particle_zoo.data.mix import Balanced
 from particle_zoo.detectors.chain import iter_clusters
 from particle_zoo.detectors.pixel_calibration import TYPICAL, read_calibration
 from particle_zoo.detectors.readers import FORMATS
-from particle_zoo.detectors.readers.folder import data_format
+from particle_zoo.detectors.readers.format import find_among_others
 from particle_zoo.errors import InputError
 
 CLUSTERING = "clustering.json"
@@ -89,7 +89,7 @@ def find(folder: Path) -> list[Path]:
             path.is_file()
             and not hidden
             and not aside & {path, *path.parents}
-            and data_format(path, FORMATS) is not None
+            and find_among_others(path, FORMATS) is not None
         ):
             found.append(path)
     if not found:

@@ -105,6 +105,12 @@ class Frames:
         return cls(row, col, value, offsets, (stack.shape[1], stack.shape[2]), table, unit)
 
     @classmethod
+    def empty(cls, unit: str = "ToT", shape: tuple[int, int] = (256, 256)) -> Frames:
+        """A set without frames."""
+        nothing = np.empty(0, np.int64)
+        return cls(nothing, nothing, nothing, np.zeros(1, np.int64), shape, unit=unit)
+
+    @classmethod
     def concat(cls, parts: Iterable[Frames]) -> Frames:
         """Join sets in order.
 

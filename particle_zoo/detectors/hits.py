@@ -194,6 +194,12 @@ class Hits:
         return self[np.argsort(self.toa, kind="stable") if one else np.lexsort((self.toa, self.run))]
 
 
+def column_phase(col: np.ndarray) -> np.ndarray:
+    """Delay of the clock along the double columns of Timepix3, (n,) steps: int((x / 2) mod 16), 16 for 0."""
+    phase = (col // 2) % 16
+    return np.where(phase == 0, 16, phase)
+
+
 def _whole(name: str, values: npt.ArrayLike, dtype: type[np.signedinteger[Any]]) -> np.ndarray:
     """A copy as integers that holds the same numbers."""
     array = np.asarray(values)

@@ -81,19 +81,10 @@ def read(path: str | Path, **options: Any) -> Clusters | Frames | Hits:
     """
     parts = list(iter_parts(path, **options))
     if not parts:
-        return _nothing(Path(path))
+        return (Clusters if Path(path).is_dir() else find(Path(path), FORMATS).gives).empty()
     kind: Any = type(parts[0])
     joined: Clusters | Frames | Hits = kind.concat(parts)
     return joined
-
-
-def _nothing(path: Path) -> Clusters | Frames | Hits:
-    gives = Clusters if path.is_dir() else find(path, FORMATS).gives
-    if gives is Hits:
-        return Hits.empty()
-    if gives is Frames:
-        return Frames([], [], [], [0], (256, 256))  # type: ignore[arg-type]
-    return Clusters.empty()
 
 
 def iter_parts(

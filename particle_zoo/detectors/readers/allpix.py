@@ -8,7 +8,7 @@ the first names the particle of the event.
 
 from __future__ import annotations
 
-import io
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ import pandas as pd
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import STEP_NS
 from particle_zoo.detectors.readers.format import Format
-from particle_zoo.detectors.readers.text import blocks
+from particle_zoo.detectors.readers.text import records, table_of
 from particle_zoo.errors import InputError
 
 START = re.compile(rb"# Allpix Squared ASCII data")
@@ -33,7 +33,9 @@ OTHER = re.compile(rb"^(?!#|===|---|[ \t]*PixelHit)[^\r\n]*[^\s][^\r\n]*", re.MU
 """Lines of other objects."""
 
 FOOTER = re.compile(rb"^# (\d{1,18}) objects from (\d{1,18}) messages", re.MULTILINE)
-FIELDS = {8: ("x", "y", "signal", "local_t", "global_t", "gx", "gy", "gz"), 4: ("x", "y", "signal", "local_t")}
+FIELDS = (8, 4)
+"""Numbers a hit, of newer and of older files; the first four are x, y, signal and time."""
+
 SIGNALS = ("electrons", "kev", "tot")
 BLOCK = 2**23
 
@@ -74,41 +76,30 @@ def iter_frames(
     sides = shape if isinstance(shape, (tuple, list)) and len(shape) == 2 else (0, 0)
     if not all(isinstance(side, int) and 0 < side <= 2**15 for side in sides):
         raise InputError(f"shape must be rows and columns, 1 to 32768 each; received {shape!r}")
-    rest, start, footer, hits, others = b"", 1, None, 0, 0
-    for line, text in blocks(path, block, whole=not partial):
-        start = start if rest else line
-        text = rest + text
+    footer, hits, others, end = None, 0, 0, 1
+    for line, text in records(path, block, EVENT, whole=not partial):
         footer = FOOTER.search(text) or footer
-        events = [event.start() for event in EVENT.finditer(text)]
-        cut = len(text) if footer else events[-1] if len(events) > 1 else 0
-        rest = text[cut:]
-        if cut:
-            part, n = _frames(path, text[:cut], start, signal, pair_ev, time_unit_ns, tuple(shape))
-            hits += n
-            others += len(OTHER.findall(text[:cut]))
-            if part is not None:
-                yield part
-            start += text.count(b"\n", 0, cut)
+        others += len(OTHER.findall(text))
+        hits += len(HIT.findall(text))
+        end = line + text.count(b"\n")
+        part = _frames(path, text, line, signal, pair_ev, time_unit_ns, tuple(shape))
+        if part is not None:
+            yield part
     if footer is None and not partial:
         raise InputError(
-            f"{path}, line {start}: the file ends without its footer (# n objects from m messages); copy it again, or read "
+            f"{path}, line {end}: the file ends without its footer (# n objects from m messages); copy it again, or read "
             "what is there with partial=True"
         )
-    others += len(OTHER.findall(rest))
     # An object of another kind has a line or more.
     if footer is not None and not hits <= int(footer[1]) <= hits + others:
         raise InputError(
             f"{path} holds {hits} pixel hits, its footer counts {int(footer[1])} objects; copy the file again"
         )
-    if rest:
-        part, _ = _frames(path, rest, start, signal, pair_ev, time_unit_ns, tuple(shape))
-        if part is not None:
-            yield part
 
 
 def _frames(
     path: Path, text: bytes, line: int, signal: str, pair_ev: float, time_unit_ns: float, shape: tuple[int, ...]
-) -> tuple[Frames | None, int]:
+) -> Frames | None:
     found = list(HIT.finditer(text))
     if len(found) != len(WORD.findall(text)):
         odd = next(match for match in WORD.finditer(text) if not HIT.match(text, match.start()))
@@ -117,7 +108,7 @@ def _frames(
             f"{path}, line {number}: expected 'PixelHit X, Y, ...'; received {odd[0][:40]!r}; copy it again"
         )
     if not found:
-        return None, 0
+        return None
     values = _values(path, text, line, found)
     sections = list(SECTION.finditer(text))
     at = np.array([match.start() for match in found])
@@ -126,8 +117,7 @@ def _frames(
     if section[0] < 0 or (event[section] < 0).any() or (detector[section] < 0).any():
         raise InputError(f"{path}, line {line}: hits before the first event and detector; copy the file again")
     # A frame is an event and a detector, in the order of the file.
-    frame = np.concatenate([[0], np.cumsum(np.diff(section) != 0)])
-    first = np.concatenate([[0], np.flatnonzero(np.diff(frame)) + 1])
+    first = np.concatenate([[0], np.flatnonzero(np.diff(section)) + 1])
     table = pd.DataFrame(
         {
             "frame": event[section[first]],
@@ -148,27 +138,17 @@ def _frames(
     toa = np.rint(values[:, 3] * time_unit_ns / STEP_NS).astype(np.int64)
     offsets = np.concatenate([first, [len(at)]])
     unit = "ToT" if signal == "tot" else "keV"
-    return Frames(y, x, energy, offsets, (shape[0], shape[1]), table, unit, toa), len(found)
+    return Frames(y, x, energy, offsets, (shape[0], shape[1]), table, unit, toa)
 
 
 def _values(path: Path, text: bytes, line: int, found: list[re.Match[bytes]]) -> np.ndarray:
-    from pyarrow import csv
-
     fields = found[0][1].count(b",") + 1
     if fields in FIELDS:
         joined = b"\n".join(match[1] for match in found).replace(b" ", b"").replace(b"\t", b"")
-        names = FIELDS[fields]
-        try:
-            read = csv.read_csv(
-                io.BytesIO(joined),
-                read_options=csv.ReadOptions(column_names=list(names), use_threads=False),
-                convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, "float64")),
-            )
-            values = np.column_stack([read.column(name).to_numpy() for name in names])
-            if len(values) == len(found) and np.isfinite(values).all() and (np.abs(values[:, 3]) < 1e15).all():
+        with contextlib.suppress(ValueError):
+            values = table_of(joined, fields)
+            if len(values) == len(found) and (np.abs(values[:, 3]) < 1e15).all():
                 return values
-        except ValueError:
-            pass
     for match in found:
         cells = match[1].split(b",")
         try:

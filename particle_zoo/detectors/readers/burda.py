@@ -9,14 +9,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import Format
-from particle_zoo.detectors.readers.t3pa import LARGEST_TOA, Clock
+from particle_zoo.detectors.readers.t3pa import Clock, to_hits
 from particle_zoo.detectors.readers.text import BLOCK, blocks, integers
 from particle_zoo.errors import InputError
 
 COLUMNS = ("linear", "ToA", "FToA", "ToT")
-LIMITS = {"linear": 2**16 - 1, "ToA": LARGEST_TOA, "FToA": 31, "ToT": 2**16}
+PIXELS = 2**16
 COMMENT = re.compile(rb"^[^\d\r\n][^\r\n]*", re.MULTILINE)
 LINE = re.compile(rb"\d{1,5}(?:[ \t]+\d{1,18}){3}[ \t]*")
 
@@ -36,16 +38,15 @@ def iter_hits(path: str | Path, *, block: int = BLOCK, partial: bool = False) ->
     for line, text in blocks(path, block, whole=not partial):
         # Emptied, not removed, so that lines keep their numbers.
         table = integers(path, COMMENT.sub(b"", text), line, COLUMNS, "linear ToA FToA ToT, whole numbers")
-        for name, largest in LIMITS.items():
-            bad = (table[name] < 0) | (table[name] > largest)
-            if bad.any():
-                value = int(table[name][bad.argmax()])
-                raise InputError(
-                    f"{path}, lines {line} and after: {name} is {value}, which no Timepix3 sends; copy the file again"
-                )
-        toa = 16 * table["ToA"] - table["FToA"]
-        run = clock.runs(toa, lambda i, line=line: f"{path}, line {line + i}")  # type: ignore[misc]
-        yield Hits(table["linear"] >> 8, table["linear"] & 255, table["ToT"], toa, run=run)
+        linear = table.pop("linear")
+        far = (linear < 0) | (linear >= PIXELS)
+        if far.any():
+            raise InputError(
+                f"{path}, lines {line} and after: linear is {linear[far.argmax()]}, which no Timepix3 sends; copy the file again"
+            )
+        # Comments count as lines but not as hits.
+        columns = {**table, "Matrix Index": linear, "Overflow": np.zeros_like(linear)}
+        yield to_hits(columns, clock, lambda i, line=line: f"{path}, hit {i + 1} from line {line} on")  # type: ignore[misc]
 
 
 def _recognise(start: bytes) -> bool:

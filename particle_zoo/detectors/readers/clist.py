@@ -16,7 +16,7 @@ import pandas as pd
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.readers.format import Format
-from particle_zoo.detectors.readers.text import blocks
+from particle_zoo.detectors.readers.text import blocks, groups
 from particle_zoo.errors import InputError
 
 NEEDED = ("T", "ClusterPixels")
@@ -97,7 +97,7 @@ def _clusters(path: Path, text: bytes, line: int, names: list[str], unit: str, b
             raise ValueError
         joined = "\n".join(pixels.tolist())
         sizes = pixels.str.count(r"\[").to_numpy(np.int64)
-        values = _groups(joined)
+        values = groups(joined.encode("ascii"), 4)
         if (
             len(values) != sizes.sum()
             or (sizes < 1).any()
@@ -124,23 +124,6 @@ def _tabs(text: bytes) -> list[int]:
     return [row.count(b"\t") for row in text.rstrip(b"\n").split(b"\n")]
 
 
-def _groups(text: str) -> np.ndarray:
-    """(n, 4) numbers of `[x, y, E, t]` groups.
-
-    Raises:
-        ValueError: anything else.
-    """
-    from pyarrow import csv
-
-    flat = text.encode("ascii").translate(None, b"[ \t\r\n").replace(b"]", b"\n")
-    read = csv.read_csv(
-        io.BytesIO(flat),
-        read_options=csv.ReadOptions(column_names=["x", "y", "e", "t"], use_threads=False),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys("xyet", "float64")),
-    )
-    return np.column_stack([read.column(name).to_numpy() for name in "xyet"])
-
-
 def _reason(path: Path, text: bytes, line: int, names: list[str]) -> str:
     pixels = names.index("ClusterPixels")
     for number, row in enumerate(text.rstrip(b"\n").split(b"\n"), line):
@@ -149,9 +132,9 @@ def _reason(path: Path, text: bytes, line: int, names: list[str]) -> str:
             return f"{path}, line {number}: {len(cells)} columns of {len(names)}; copy the file again"
         try:
             float(cells[names.index("T")])
-            groups = cells[pixels].strip()
-            values = _groups(groups)
-            sound = PIXELS.fullmatch(groups) and len(values) == groups.count("[") and np.isfinite(values).all()
+            listed = cells[pixels].strip()
+            values = groups(listed.encode("ascii"), 4)
+            sound = PIXELS.fullmatch(listed) and len(values) == listed.count("[") and np.isfinite(values).all()
             if sound and "Size" in names and float(cells[names.index("Size")]) != len(values):
                 size = cells[names.index("Size")]
                 return f"{path}, line {number}: Size is {size}, ClusterPixels has {len(values)}; copy the file again"

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.readers.format import Format, opened
+from particle_zoo.detectors.readers.text import groups
 from particle_zoo.errors import InputError
 
 FRAME = re.compile(rb"Frame\s+(\d{1,18})\s*(?:\(\s*([^,()]{1,40}),\s*([^,()]{1,40}?)\s*s?\s*\))?\s*")
@@ -88,25 +88,17 @@ def _frame(line: bytes, path: Path, number: int) -> tuple[int, float, float]:
 def _clusters(
     path: Path, lines: list[bytes], frames: list[tuple[int, float, float]], fields: int, unit: str, before: int
 ) -> Clusters:
-    import pyarrow as pa
-    from pyarrow import csv
-
     sizes = [line.count(b"[") for line in lines]
-    text = b"".join(lines).translate(None, b"[ \t\r\n").replace(b"]", b"\n")
     columns = ("row", "col", "energy", "toa")[:fields]
     try:
-        # Arrow rounds correctly, so that a value written with its shortest text comes back.
-        numbers = csv.read_csv(
-            io.BytesIO(text),
-            read_options=csv.ReadOptions(column_names=["col", "row", *columns[2:]], use_threads=False),
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.float64())),
-        )
+        hits = groups(b"".join(lines), fields)
     except ValueError as error:
         raise InputError(
             f"{path}: the numbers of clusters {before} to {before + len(lines)} cannot be parsed "
             f"({sentence(str(error))[:80]}); copy the file again"
         ) from error
-    hits = np.column_stack([numbers.column(name).to_numpy() for name in columns])
+    # x before y in the file.
+    hits[:, :2] = hits[:, 1::-1].copy()
     # Without a time the values were written from float32 or are no finer than that.
     hits = hits if fields == 4 else hits.astype(np.float32)
     frame, start, duration = zip(*frames, strict=True)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.readers.format import Format
-from particle_zoo.detectors.readers.text import blocks
+from particle_zoo.detectors.readers.text import records
 from particle_zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,21 +85,9 @@ def iter_clusters(
         raise InputError(f"origin must be three numbers, x, y, z; received {origin!r}")
     config = preset(sensor)
     scale = (LENGTHS[unit_length], ENERGIES[unit_energy], TIMES[unit_time])
-    rest, start, inside, outside, volumes = b"", 1, 0.0, 0.0, set[str]()
-    pieces = blocks(path, block, option=False)
-    finished = False
-    while not finished:
-        line, text = next(pieces, (0, b""))
-        finished = not text
-        start = start if rest or finished else line
-        text = rest + text
-        events = [match.start() for match in EVENT.finditer(text)]
-        cut = len(text) if finished else events[-1] if len(events) > 1 else 0
-        rest = text[cut:]
-        if not cut:
-            continue
-        table = _table(path, COMMENT.sub(b"", text[:cut]), start)
-        start += text.count(b"\n", 0, cut)
+    inside, outside, volumes = 0.0, 0.0, set[str]()
+    for line, text in records(path, block, EVENT, option=False):
+        table = _table(path, COMMENT.sub(b"", text), line)
         volumes |= set(table["volume"].unique())
         table = table if volume is None else table[table["volume"] == volume]
         if len(table):

@@ -13,7 +13,7 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers import ccd
-from particle_zoo.detectors.readers.format import Format, check_options, find, head
+from particle_zoo.detectors.readers.format import Format, check_options, find_among_others
 from particle_zoo.errors import InputError
 
 
@@ -98,17 +98,7 @@ def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
     for file in path.iterdir():
         if file.name.startswith(".") or not file.is_file() or ccd.CSV_FORMAT.named(file):
             continue
-        found = data_format(file, formats)
+        found = find_among_others(file, formats)
         if found is not None:
             sources.append((file.name, _Source(file, found)))
     return [source for _, source in sorted(sources, key=lambda pair: pair[0])]
-
-
-def data_format(file: Path, formats: tuple[Format, ...]) -> Format | None:
-    """The format of a file of a folder; None for what no detector wrote, or what only accompanies other files."""
-    named = next((f for f in formats if f.named(file)), None)
-    # Anything may be text or YAML: only content tells a detector's.
-    if named is None or named.companion or (named.generic(file) and not any(f.recognise(head(file)) for f in formats)):
-        return None
-    found = find(file, formats)
-    return None if found.companion else found

@@ -74,18 +74,25 @@ def head(path: Path) -> bytes:
         return start
 
 
+def unpacked(path: Path) -> IO[bytes]:
+    """A file to read bytes from, unpacked where it is gzipped."""
+    file = path.open("rb")
+    if file.peek(2)[:2] != b"\x1f\x8b":
+        return file
+    file.close()
+    return gzip.open(path, "rb")  # type: ignore[return-value]
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file to read bytes from, unpacked where it is gzipped.
+    """`unpacked`, closed at the end of the block.
 
     Raises:
         InputError: a file that cannot be read or unpacked, also while it is read inside the block.
     """
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            yield stream  # type: ignore[misc]
+        with unpacked(path) as stream:
+            yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{path} is a damaged gzip file ({' '.join(str(error).split())[:80]}); copy it again"
@@ -111,19 +118,29 @@ def find(path: Path, formats: tuple[Format, ...]) -> Format:
         InputError: neither says anything.
     """
     start = head(path)
-    beside = next((f for f in formats if f.companion and f.named(path)), None)
-    # By name: what only accompanies a file can look like the data of another format.
-    found = (
-        beside
-        or next((f for f in formats if f.recognise(start)), None)
-        or next((f for f in formats if f.named(path)), None)
-    )
+    found = _by_content(path, start, formats) or next((f for f in formats if f.named(path)), None)
     if found is None:
         endings = ", ".join(dict.fromkeys(suffix for f in formats for suffix in f.suffixes))
         raise InputError(
             f"{path} is of no format known here (it starts with {start[:20]!r}); expected one of {endings}"
         )
     return found
+
+
+def find_among_others(path: Path, formats: tuple[Format, ...]) -> Format | None:
+    """The format of a file of a folder; None for what no detector wrote, or what only accompanies other files."""
+    named = next((f for f in formats if f.named(path)), None)
+    if named is None:
+        return None
+    # Anything may be text or YAML: only content tells a detector's.
+    found = _by_content(path, head(path), formats) or (None if named.generic(path) else named)
+    return None if found is None or found.companion else found
+
+
+def _by_content(path: Path, start: bytes, formats: tuple[Format, ...]) -> Format | None:
+    # By name: what only accompanies a file can look like the data of another format.
+    beside = next((f for f in formats if f.companion and f.named(path)), None)
+    return beside or next((f for f in formats if f.recognise(start)), None)
 
 
 def check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from particle_zoo.detectors import hits as hits_of
 from particle_zoo.detectors.hits import Hits
 from particle_zoo.detectors.readers.format import Format
 from particle_zoo.detectors.readers.words import blocks
@@ -24,8 +25,6 @@ CHUNK = 2**20
 MODES = ("toa+tot", "event+itot")
 OFFSET_STEP = 16384
 """25 ns counts an offset stands for, the range of the 14-bit ToA. clusterer_lite's 4096 is an error."""
-
-PIXELS = (0x4, 0x0, 0x1)
 
 
 def iter_hits(
@@ -58,8 +57,7 @@ def iter_hits(
         hits, n, gaps, lost, unknown = _decode(octets, state, mode == "toa+tot")
         row, col, tot, toa, run = hits[:n].T
         if column_phase and mode == "toa+tot":
-            phase = (col // 2) % 16
-            toa = toa + np.where(phase == 0, 16, phase)
+            toa = toa + hits_of.column_phase(col)
         counts = {name: int(k) for name, k in (("lost", lost), ("unknown", unknown)) if k}
         yield Hits(row, col, tot, toa, None, "ToT", int(gaps), run, counts)
 
@@ -85,7 +83,7 @@ def _decode(octets: np.ndarray, state: np.ndarray, timed: bool) -> tuple[np.ndar
             hits[n, 1] = (word >> 28) & 0xFF
             if timed:
                 hits[n, 2] = (word >> 4) & 0x3FF
-                hits[n, 3] = 16 * (toa + 16384 * state[0]) - (word & 0xF)
+                hits[n, 3] = 16 * (toa + OFFSET_STEP * state[0]) - (word & 0xF)
             else:
                 hits[n, 2] = toa
                 hits[n, 3] = 0
@@ -115,10 +113,9 @@ def _decode(octets: np.ndarray, state: np.ndarray, timed: bool) -> tuple[np.ndar
 def _recognise(start: bytes) -> bool:
     octets = np.frombuffer(start[: len(start) // WORD * WORD], np.uint8).reshape(-1, WORD)
     kind = octets[:, 5] >> 4
-    pixels = np.isin(kind, (0x4,))
     # Text has such nibbles too, but no byte over 127 and no 0.
     binary = (octets > 127).any() and len(octets) > 1
-    return bool(binary and np.isin(kind, (0x4, 0x5, 0x7, 0x8, 0xC, 0xD)).all() and pixels.mean() > 0.5)
+    return bool(binary and np.isin(kind, (0x4, 0x5, 0x7, 0x8, 0xC, 0xD)).all() and (kind == 0x4).mean() > 0.5)
 
 
 FORMAT = Format("Katherine", (".raw",), _recognise, iter_hits, ("chunk", "mode", "column_phase", "partial"), gives=Hits)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.readers.format import Format
-from particle_zoo.detectors.readers.text import NUMBER, blocks, numbers
+from particle_zoo.detectors.readers.text import NUMBER, blocks, numbers, records
 from particle_zoo.errors import InputError
 
 COLUMNS = ("row", "col", "energy", "toa")
@@ -43,7 +43,7 @@ def iter_clusters(path: str | Path, *, block: int = BLOCK) -> Iterator[Clusters]
     listed, pixels = _named(path)
     announced = _announced(listed)
     done = 0
-    for line, at, text in _whole(pixels, block):
+    for line, at, text in _closed(pixels, block):
         part, places, starts = _pixels(pixels, line, text)
         n = len(part)
         own = announced[done : done + n]
@@ -77,7 +77,7 @@ def iter_simulated(path: str | Path, *, block: int = BLOCK) -> Iterator[Clusters
     """
     path = Path(path)
     done = 0
-    for line, _, text in _whole(path, block, TRUTH):
+    for line, text in records(path, block, TRUTH, option=False):
         heads = list(TRUTH.finditer(text))
         if not heads or text[: heads[0].start()].strip():
             raise InputError(
@@ -150,27 +150,22 @@ def _announced(path: Path) -> np.ndarray:
     return found
 
 
-def _whole(path: Path, size: int, mark: re.Pattern[bytes] | None = None) -> Iterator[tuple[int, int, bytes]]:
-    """Blocks that end between two clusters, with the line and the byte they start at."""
+def _closed(path: Path, size: int) -> Iterator[tuple[int, int, bytes]]:
+    """Blocks that end behind the mark that closes a cluster, with the line and the byte they start at."""
     rest, start, at = b"", 1, 0
-    for line, text in blocks(path, size, option=False):
-        start = start if rest else line
+    for _, text in blocks(path, size, option=False):
         text = rest + text
-        if mark is None:
-            last = text.rfind(b"#")
-            cut = text.find(b"\n", last) + 1 if last >= 0 else 0
-        else:
-            heads = [head.start() for head in mark.finditer(text)]
-            cut = heads[-1] if len(heads) > 1 else 0
+        last = text.rfind(b"#")
+        cut = text.find(b"\n", last) + 1 if last >= 0 else 0
         rest = text[cut:]
         if cut:
             yield start, at, text[:cut]
             start += text.count(b"\n", 0, cut)
             at += cut
-    if rest.strip() and mark is None:
-        raise InputError(f"{path}, line {start}: the last cluster is not closed by #; copy the file again")
-    if rest.strip():
+    if rest.endswith(b"#"):
         yield start, at, rest
+    elif rest.strip():
+        raise InputError(f"{path}, line {start}: the last cluster is not closed by #; copy the file again")
 
 
 def _pixels(path: Path, line: int, text: bytes) -> tuple[Clusters, np.ndarray, np.ndarray]:
@@ -243,7 +238,6 @@ def _with_line(path: Path, text: bytes, kept: bytes, line: int) -> np.ndarray:
 
 def _part(path: str | Path) -> Iterator[Clusters]:
     raise InputError(f"{path} is a part of a cluster file in three; give the .ini that names it")
-    yield  # pragma: no cover
 
 
 FORMAT = Format(

@@ -25,7 +25,7 @@ import pandas as pd
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
-from particle_zoo.detectors.readers.format import Format, head
+from particle_zoo.detectors.readers.format import Format, head, unpacked
 from particle_zoo.errors import InputError
 
 BATCH = 2000
@@ -232,9 +232,7 @@ def _text(path: Path) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = io.IncrementalNewlineDecoder(decoder, translate=True)
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        with unpacked(path) as file:
             while block := file.read(TEXT):
                 if decoded := lines.decode(block):
                     yield decoded

@@ -10,7 +10,6 @@ Timepix3 packs two measurements into the values of a frame of Type u64: FToA << 
 
 from __future__ import annotations
 
-import gzip
 import io
 import itertools
 import re
@@ -24,7 +23,7 @@ import pandas as pd
 
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.readers import dsc
-from particle_zoo.detectors.readers.format import HEAD, Format, head
+from particle_zoo.detectors.readers.format import HEAD, Format, head, unpacked
 from particle_zoo.detectors.readers.pixet_text import NUMBER, iter_lists, iter_matrices
 from particle_zoo.errors import InputError
 
@@ -104,7 +103,7 @@ def iter_frames(
     infos = dsc.iter_frames(described, text_start) if described else itertools.repeat(None)
     stop = None if count is None else first + count
     try:
-        with _open(path) as file:
+        with unpacked(path) as file:
             file.seek(data_start)
             for sizes, row, col, value in _blocks(file, path, layout, shape, block):
                 said = list(itertools.islice(infos, len(sizes)))
@@ -179,14 +178,6 @@ def _shape(start: bytes, layout: str) -> tuple[int, int]:
     line = start.lstrip().split(b"\n", 1)[0]
     side = len(line.split()) if layout == "matrix" and b"\n" in start.lstrip() else SIDE
     return (side, side)
-
-
-def _open(path: Path) -> IO[bytes]:
-    file = path.open("rb")
-    if file.peek(2)[:2] != b"\x1f\x8b":
-        return file
-    file.close()
-    return gzip.open(path, "rb")  # type: ignore[return-value]
 
 
 def _blocks(
@@ -287,7 +278,7 @@ def _jump(
         with described.open("rb") as text:
             text.seek(int(record[0]))
             sound = re.match(rb"\r?\n\[F%d\]" % label, text.read(24)) is not None
-        with _open(path) as file:
+        with unpacked(path) as file:
             for a, b in [(0, records[0, 1]), *itertools.pairwise(edges)]:
                 file.seek(int(a))
                 content = file.read(limit if b is None else min(int(b - a), limit))

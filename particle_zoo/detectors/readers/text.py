@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,6 +59,62 @@ def blocks(
         )
 
 
+def records(path: Path, size: int, starts: re.Pattern[bytes], **options: Any) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the first line, whole records) of a text file; the last record comes with the last text.
+
+    Args:
+        path: file.
+        size: bytes to read at a time.
+        starts: what a record begins with.
+        options: of `blocks`.
+
+    Raises:
+        InputError: as `blocks`.
+    """
+    rest, start = b"", 1
+    for _, text in blocks(path, size, **options):
+        text = rest + text
+        heads = [head.start() for head in starts.finditer(text)]
+        cut = heads[-1] if len(heads) > 1 else 0
+        rest = text[cut:]
+        if cut:
+            yield start, text[:cut]
+            start += text.count(b"\n", 0, cut)
+    if rest:
+        yield start, rest
+
+
+def table_of(text: bytes, width: int, delimiter: str = ",") -> np.ndarray:
+    """(rows, width) float64 of lines of numbers, correctly rounded: a value written with its shortest text comes back.
+
+    Raises:
+        ValueError: a line that is not so many numbers.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names = [str(i) for i in range(width)]
+    table = csv.read_csv(
+        io.BytesIO(text),
+        read_options=csv.ReadOptions(column_names=names, use_threads=False),
+        parse_options=csv.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=width == 1),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
+    )
+    rows = np.column_stack([column.to_numpy() for column in table.columns])
+    if not np.isfinite(rows).all():
+        raise ValueError("a number is missing or not finite")
+    return rows
+
+
+def groups(text: bytes, width: int) -> np.ndarray:
+    """(n, width) numbers of `[x, y, ...]` groups.
+
+    Raises:
+        ValueError: anything else.
+    """
+    return table_of(text.translate(None, b"[ \t\r\n").replace(b"]", b"\n"), width)
+
+
 def numbers(path: Path, text: bytes, line: int, width: int | None = None) -> np.ndarray:
     """(rows, width) float64 of lines of numbers between spaces or tabs, correctly rounded.
 
@@ -69,27 +127,14 @@ def numbers(path: Path, text: bytes, line: int, width: int | None = None) -> np.
     Raises:
         InputError: a line that is not so many numbers; names it.
     """
-    import pyarrow as pa
-    from pyarrow import csv
-
     flat = text.replace(b"\r\n", b"\n").replace(b"\t", b" ").replace(b" \n", b"\n")
     flat = flat[:-1] if flat.endswith(b" ") else flat
     if b"  " in flat or b"\n " in flat or flat.startswith(b" "):
         flat = re.sub(rb"^ +| +$", b"", re.sub(rb" {2,}", b" ", flat), flags=re.MULTILINE)
     width = width or len(flat[: flat.find(b"\n")].split())
-    names = [str(i) for i in range(width)]
-    try:
-        table = csv.read_csv(
-            io.BytesIO(flat),
-            read_options=csv.ReadOptions(column_names=names, use_threads=False),
-            parse_options=csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=width == 1),
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
-        )
-        rows = np.column_stack([column.to_numpy() for column in table.columns])
-        if np.isfinite(rows).all():
-            return rows
-    except (ValueError, pa.ArrowException):
-        pass
+    # Arrow's errors are ValueErrors.
+    with contextlib.suppress(ValueError):
+        return table_of(flat, width, " ")
     pattern = re.compile(NUMBER + rb"(?: " + NUMBER + rb"){%d}" % (width - 1))
     for number, row in enumerate(flat.split(b"\n"), line):
         if not pattern.fullmatch(row):

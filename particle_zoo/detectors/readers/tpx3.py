@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import pandas as pd
 
-from particle_zoo.detectors.hits import Hits
+from particle_zoo.detectors.hits import Hits, column_phase
 from particle_zoo.detectors.readers.format import Format, opened
 from particle_zoo.detectors.readers.words import blocks
 from particle_zoo.errors import InputError
@@ -146,7 +146,7 @@ def _check(words: np.ndarray, chunk: np.ndarray) -> int:
     while i < n:
         if left == 0:
             size = np.int64(words[i] >> np.uint64(48))
-            if (words[i] & np.uint64(0xFFFFFFFF)) != np.uint64(0x33585054) or size % 8 != 0:
+            if (words[i] & np.uint64(0xFFFFFFFF)) != np.uint64(MAGIC) or size % 8 != 0:
                 return i
             left = size
             i += 1
@@ -160,7 +160,7 @@ def _check(words: np.ndarray, chunk: np.ndarray) -> int:
 @numba.njit(cache=True)
 def _unwrapped(coarse: int, clock: np.ndarray) -> int:
     """The time of a pixel without heartbeats; `clock` is that of its chip and goes on."""
-    half = np.int64(1) << 29
+    half = np.int64(COARSE // 2)
     last, epoch = clock[3], clock[2]
     if last >= 0 and last - coarse > half:
         epoch += 1
@@ -170,7 +170,7 @@ def _unwrapped(coarse: int, clock: np.ndarray) -> int:
         epoch -= 1
     else:
         clock[3] = max(last, coarse)
-    return epoch * (np.int64(1) << 30) + coarse
+    return epoch * np.int64(COARSE) + coarse
 
 
 @numba.njit(cache=True)
@@ -205,8 +205,8 @@ def _start_clocks(words: np.ndarray, clock: np.ndarray) -> None:
             heartbeat = ((value & 0xFFFF) << 32) | low[chip]
             if trial[chip, 3] >= 0:
                 # The latest pixel is the one nearest to the heartbeat.
-                latest = trial[chip, 2] * (np.int64(1) << 30) + trial[chip, 3]
-                shift = (heartbeat - latest + (np.int64(1) << 29)) >> 30
+                latest = trial[chip, 2] * np.int64(COARSE) + trial[chip, 3]
+                shift = (heartbeat - latest + np.int64(COARSE // 2)) // COARSE
                 clock[chip, 2] = clock[chip, 4] = max(shift, 0)
 
 
@@ -235,11 +235,11 @@ def _decode(words: np.ndarray, chunk: np.ndarray, clock: np.ndarray) -> tuple[np
             coarse = (spidr << 14) | toa
             if clock[chip, 1] >= 0:
                 # The time nearest to the latest that has these low bits.
-                full = (clock[chip, 1] & ~np.int64((1 << 30) - 1)) | coarse
-                if full - clock[chip, 1] > (1 << 29):
-                    full -= 1 << 30
-                elif clock[chip, 1] - full > (1 << 29):
-                    full += 1 << 30
+                full = (clock[chip, 1] & ~np.int64(COARSE - 1)) | coarse
+                if full - clock[chip, 1] > COARSE // 2:
+                    full -= COARSE
+                elif clock[chip, 1] - full > COARSE // 2:
+                    full += COARSE
                 clock[chip, 1] = max(clock[chip, 1], full)
             else:
                 full = _unwrapped(coarse, clock[chip])
@@ -268,11 +268,10 @@ def _decode(words: np.ndarray, chunk: np.ndarray, clock: np.ndarray) -> tuple[np
     return pixels, n, counts, stamps[: counts[0]]
 
 
-def _hits(pixels: np.ndarray, counts: np.ndarray, layout: str, column_phase: bool) -> Hits:
+def _hits(pixels: np.ndarray, counts: np.ndarray, layout: str, with_phase: bool) -> Hits:
     row, col, tot, toa, chip = pixels.T
-    if column_phase:
-        phase = (col // 2) % 16
-        toa = toa + np.where(phase == 0, 16, phase)
+    if with_phase:
+        toa = toa + column_phase(col)
     if layout == "quad":
         if (chip > 3).any():
             raise InputError(f"the quad layout has chips 0..3; received chip {chip.max()}; use layout=single")
