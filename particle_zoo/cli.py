@@ -8,9 +8,9 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ from particle_zoo.errors import InputError, ParticleZooError
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 Command = Callable[..., Any]
+Part = TypeVar("Part")
 
 
 def run(command: click.Command, *, stopped: str = "stopped") -> NoReturn:
@@ -244,6 +245,15 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return str(value)
+
+
+def progress(parts: Iterable[Part], unit: str, *, quiet: bool) -> Iterable[Part]:
+    """The same parts, counted by a bar on a terminal; nothing in a log file, nor where `quiet`."""
+    from tqdm import tqdm
+
+    # disable=None asks whether there is a terminal.
+    bar: Iterable[Part] = tqdm(parts, unit=f" {unit}", disable=True if quiet else None)
+    return bar
 
 
 class replacing:  # noqa: N801  (a context manager, named like contextlib's)

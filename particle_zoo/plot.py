@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import chain_options, clustering_options, output_options, run, table, write_json
+from particle_zoo.cli import chain_options, clustering_options, output_options, progress, run, table, write_json
 from particle_zoo.errors import InputError
 
 FIGURES = ("overview.png", "gallery.png")
@@ -54,7 +54,7 @@ def plot(
     found = Overview(classify, seed)
     options = chain_options(settings)
     for file in files:
-        for part in _progress(iter_clusters(file, ignore_unknown=True, **options), quiet):
+        for part in progress(iter_clusters(file, ignore_unknown=True, **options), "parts", quiet=quiet):
             found.add(part)
     if not found.counts:
         raise InputError(f"no cluster found in {', '.join(map(str, files))}; lower --threshold or --min-size")
@@ -67,13 +67,6 @@ def plot(
     if json_path:
         write_json(json_path, {"clusters": total, "unit": found.unit, "classes": found.counts, "output": str(output)})
     click.echo(f"figures: {places[0]}, {places[1]}")
-
-
-def _progress(parts: Any, quiet: bool) -> Any:
-    from tqdm import tqdm
-
-    # disable=None: a bar on a terminal, nothing in a log file.
-    return tqdm(parts, unit=" parts", disable=True if quiet else None)
 
 
 def main() -> None:

@@ -12,7 +12,16 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import chain_options, clustering_options, load_keras, output_options, replacing, run, write_json
+from particle_zoo.cli import (
+    chain_options,
+    clustering_options,
+    load_keras,
+    output_options,
+    progress,
+    replacing,
+    run,
+    write_json,
+)
 from particle_zoo.errors import InputError
 
 CHUNK = 4096
@@ -75,7 +84,7 @@ def predict(
     total = 0
     with replacing(output) as temporary:
         with _writer(temporary) as write:
-            for part in _progress(_chunks(files, options), quiet):
+            for part in progress(_chunks(files, options), "chunks", quiet=quiet):
                 rows = rows_of(part)
                 write(rows)
                 total += len(rows)
@@ -141,13 +150,6 @@ def _chunks(files: Sequence[str], options: dict[str, Any]) -> Iterator[Any]:
         for clusters in iter_clusters(file, ignore_unknown=True, **options):
             for start in range(0, len(clusters), CHUNK):
                 yield clusters[start : start + CHUNK]
-
-
-def _progress(parts: Iterator[Any], quiet: bool) -> Iterator[Any]:
-    from tqdm import tqdm
-
-    # disable=None: a bar on a terminal, nothing in a log file.
-    return iter(tqdm(parts, unit=" chunks", disable=True if quiet else None))
 
 
 class _writer:  # noqa: N801  (a context manager, named like contextlib's)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from particle_zoo.data import ccd
+from particle_zoo.data.source import check_fingerprint
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
 
@@ -57,11 +58,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         manual = self._manual or (download_config.manual_dir if download_config else None)
         if manual and self.is_prepared():
             expected = ccd.fingerprint(self.builder_config.name, Path(manual))
-            if self.fingerprint != expected:
-                raise InputError(
-                    f"{self.data_dir} was prepared from other source files than {manual} (fingerprint "
-                    f"{self.fingerprint}, expected {expected}); choose another data_dir or remove that folder"
-                )
+            check_fingerprint(self.data_dir, self.fingerprint, expected, other=f"other source files than {manual}")
         super().download_and_prepare(download_config=download_config, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -16,7 +16,7 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.data import files
 from particle_zoo.data.flat import FlatSizes
 from particle_zoo.data.mix import Flat
-from particle_zoo.data.source import Contents
+from particle_zoo.data.source import Contents, check_fingerprint
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.data.timepix import FILES, TimepixSource
 from particle_zoo.errors import InputError
@@ -100,11 +100,7 @@ class TimepixBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         manual = self._manual or (download_config.manual_dir if download_config else None)
         if self.is_prepared() and (manual or config != FILES):
             expected = self.source.fingerprint(config, Path(manual) if manual else None)
-            if self.fingerprint != expected:
-                raise InputError(
-                    f"{self.data_dir} was prepared from another source (fingerprint {self.fingerprint}, expected "
-                    f"{expected}); choose another data_dir or remove that folder"
-                )
+            check_fingerprint(self.data_dir, self.fingerprint, expected)
         if self._beam is None and download_config is not None:
             self._beam = bool(download_config.beam_runner or download_config.beam_options)
         # On the disk that has to hold the data set anyway, unless that is a store in a cloud.

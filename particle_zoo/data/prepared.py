@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.data.source import Contents, Source
-from particle_zoo.errors import InputError, ParticleZooError
+from particle_zoo.data.source import Contents, Source, check_fingerprint
+from particle_zoo.errors import ParticleZooError
 
 BATCH = 4096
 
@@ -28,11 +28,7 @@ def read(
     builder = _builder(name, config, data_dir, fingerprint, manual_dir)
     if not builder.is_prepared():
         _prepare(builder)
-    if builder.fingerprint != fingerprint:
-        raise InputError(
-            f"{builder.data_dir} holds data of another source ({builder.fingerprint}, expected {fingerprint}); "
-            "remove that folder"
-        )
+    check_fingerprint(builder.data_dir, builder.fingerprint, fingerprint)
     present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
     return [_clusters(source, builder, split) for split in present]
 

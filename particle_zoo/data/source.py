@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,25 @@ class Contents:
     columns: tuple[str, ...]
     unit: str
     classes: tuple[str, ...]
+
+
+def check_fingerprint(place: Any, found: str | None, expected: str, *, other: str = "another source") -> None:
+    """Refuse prepared data of another source.
+
+    Args:
+        place: folder of the data.
+        found: fingerprint they carry.
+        expected: that of the source at hand.
+        other: what they then come from, for the error sentence.
+
+    Raises:
+        InputError: the two differ.
+    """
+    if found != expected:
+        raise InputError(
+            f"{place} was prepared from {other} (fingerprint {found}, expected {expected}); choose another data_dir or "
+            "remove that folder"
+        )
 
 
 class Source(Protocol):

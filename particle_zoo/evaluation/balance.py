@@ -10,10 +10,12 @@ import numpy as np
 from scipy import stats
 
 from particle_zoo.cli import table
+from particle_zoo.data.flat import FlatSizes
 from particle_zoo.data.load import SOURCES
 from particle_zoo.data.mix import Flat
 from particle_zoo.data.timepix import FILES, TimepixSource
 from particle_zoo.errors import InputError
+from particle_zoo.pipelines.balance import size_bins
 from particle_zoo.plots.sizes import before_and_after
 
 
@@ -42,18 +44,20 @@ def measure(dataset: str, output: Path, *, clusters: int | None, manual_dir: Pat
         changes: dict[str, Any] = {"clusters": clusters or mixed.clusters, "balanced": mixed.balanced or Flat()}
         source = dataclasses.replace(source, replaced={config: mixed.model_copy(update=changes)})
     contents = source.contents(config, manual_dir)
+    flat = source.flat_sizes(config, manual_dir) or FlatSizes(Flat(), 0)
     before, after, train = [], [], []
     for part in source.every(config, manual_dir, contents):
         before.append(part.sizes)
-    for part in source.clusters(config, manual_dir):
-        after.append(part.sizes)
-        train.append(part.sizes[(part.table["in_split"] == "train").to_numpy()])
+        flat.add(part)
+    for part in source.every(config, manual_dir, contents):
+        kept = flat.keep(part)
+        after.append(kept.sizes)
+        train.append(kept.sizes[(kept.table["in_split"] == "train").to_numpy()])
     if not sum(map(len, after)):
         raise InputError(f"no interval of sizes of {dataset} has enough clusters; simulate more with --clusters")
     counts = before_and_after(np.concatenate(before), np.concatenate(after), output)
-    in_training = np.bincount(np.floor(np.log2(np.concatenate(train))).astype(int))
-    kept = in_training[in_training > 0]
-    probability = float(stats.chisquare(kept).pvalue) if len(kept) > 1 else 1.0
+    _, in_training = np.unique(size_bins(np.concatenate(train)), return_counts=True)
+    probability = float(stats.chisquare(in_training).pvalue) if len(in_training) > 1 else 1.0
     rows = [
         (f"{2**i}-{2 ** (i + 1) - 1} px", f"{a:,}", f"{b:,}")
         for i, (a, b) in enumerate(zip(counts["before"], counts["after"], strict=True))

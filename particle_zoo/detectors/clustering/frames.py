@@ -43,18 +43,17 @@ def cluster_frames(
     if not (isinstance(threshold, (int, float, np.number)) and np.isfinite(threshold)):
         raise InputError(f"threshold must be a number, in the unit of the frames; received {threshold!r}")
     window = check(WINDOW_NS if window_ns is None else window_ns, min_size, connectivity)
-    toa = frames.toa if window_ns is not None else None
-    row, col, energy, bounds = frames.row, frames.col, frames.energy, frames.offsets
-    stored = frames.toa
-    index = np.flatnonzero(energy >= threshold) if threshold > 0 else None
-    if toa is not None:
-        index = np.arange(len(row)) if index is None else index
-        index = index[np.lexsort((toa[index], frames.pixel_frame[index]))]
-    if index is not None:
-        bounds = np.searchsorted(np.sort(frames.pixel_frame[index]), np.arange(len(frames) + 1))
-        row, col, energy = row[index], col[index], energy[index]
-        stored = stored if stored is None else stored[index]
-    times = np.empty(0, np.int64) if toa is None or stored is None else stored
+    row, col, energy, stored, bounds = frames.row, frames.col, frames.energy, frames.toa, frames.offsets
+    timed = stored is not None and window_ns is not None
+    if threshold > 0 or timed:
+        frame_of = frames.pixel_frame
+        kept = np.flatnonzero(energy >= threshold) if threshold > 0 else np.arange(len(row))
+        if stored is not None and timed:
+            kept = kept[np.lexsort((stored[kept], frame_of[kept]))]
+        bounds = np.searchsorted(frame_of[kept], np.arange(len(frames) + 1))
+        row, col, energy = row[kept], col[kept], energy[kept]
+        stored = None if stored is None else stored[kept]
+    times = stored if stored is not None and timed else np.empty(0, np.int64)
     component, count = components(row, col, times, bounds, window, *frames.shape, connectivity == 8)
     order, offsets = by_component(component, count, min_size)
 
