@@ -20,7 +20,7 @@ VALUES = 2**25
 
 
 def enlarged(model: Any, clusters: Clusters) -> Iterator[tuple[slice, Any, np.ndarray]]:
-    """Yield (which clusters, model inputs, (n, size, size, 3) float32 enlarged images), some clusters at a time."""
+    """Yield (which clusters, model inputs, (n, size, size, channels) float32 enlarged images), some clusters at a time."""
     for start in range(0, len(clusters), BATCH):
         part = slice(start, min(start + BATCH, len(clusters)))
         inputs = model.preprocess(clusters[part])

@@ -39,8 +39,8 @@ def hits(outputs: Outputs) -> np.ndarray:
 
 
 def over_threshold(outputs: Outputs) -> np.ndarray:
-    """(n, size, size) bool: which pixels a reconstruction says are over the energy threshold of the third channel."""
-    head = outputs["over_threshold"][..., 0] if "over_threshold" in outputs else outputs["image"][..., 2]
+    """(n, size, size) bool: which pixels a reconstruction says are over the energy threshold of the last channel."""
+    head = outputs["over_threshold"][..., 0] if "over_threshold" in outputs else outputs["image"][..., -1]
     return np.asarray(head) >= 0.5
 
 
@@ -76,7 +76,7 @@ def score(truth: np.ndarray, outputs: Outputs, thin: np.ndarray, factors: np.nda
     `sharpness` that of thin tracks, `sharpness_masked` the same after pixels outside the predicted mask are emptied.
 
     Args:
-        truth: (n, size, size, 3) enlarged inputs.
+        truth: (n, size, size, channels) enlarged inputs.
         outputs: `image` and, with mask heads, `mask` and `over_threshold`.
         thin: (n,) bool, where the sharpness is taken.
         factors: (n,) enlargement of each.
@@ -85,7 +85,7 @@ def score(truth: np.ndarray, outputs: Outputs, thin: np.ndarray, factors: np.nda
     found["error"] = energy_error(energies(truth), energies(outputs["image"]))
     mask = hits(outputs)
     found["iou"] = iou(truth[..., 0] > 0, mask)
-    found["over_iou"] = iou(truth[..., 2] >= 0.5, over_threshold(outputs))
+    found["over_iou"] = iou(truth[..., -1] >= 0.5, over_threshold(outputs))
     drawings = {"sharpness": outputs["image"][..., 0]}
     if "mask" in outputs:
         drawings["sharpness_masked"] = np.where(mask, drawings["sharpness"], 0)

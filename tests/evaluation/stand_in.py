@@ -55,8 +55,8 @@ def line(degrees: float, pixels: int = 16, energy: float = 40.0) -> np.ndarray:
     """(n, 3) hits of a straight track, one pixel wide."""
     steps = np.arange(pixels) - pixels / 2
     long = max(abs(np.cos(np.radians(degrees))), abs(np.sin(np.radians(degrees))))
-    row = np.rint(30 + steps * np.sin(np.radians(degrees)) / long)
-    col = np.rint(30 + steps * np.cos(np.radians(degrees)) / long)
+    row = np.floor(30.5 + steps * np.sin(np.radians(degrees)) / long)
+    col = np.floor(30.5 + steps * np.cos(np.radians(degrees)) / long)
     return np.stack([row, col, np.full(pixels, energy)], axis=1)
 
 
