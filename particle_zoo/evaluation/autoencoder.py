@@ -144,8 +144,11 @@ def _probe(model: Any, untrained: Any, pca: ImagePCA, clusters: Clusters, seed: 
     angles = next(iter(found.values()))["angle_n"]
     table(
         f"linear probe of {len(chosen)} tracks of more than {LONGER_PX} px, {angles} of them with an angle",
-        ("representation", "length R2", "angle, median error (deg)", "mean (deg)"),
-        [(name, row["length_r2"], _cell(row["angle_median"]), _cell(row["angle_mean"])) for name, row in found.items()],
+        ("representation", "length R2", "beyond the enlargement", "angle, median error (deg)", "mean (deg)"),
+        [
+            (name, row["length_r2"], row["length_beyond"], _cell(row["angle_median"]), _cell(row["angle_mean"]))
+            for name, row in found.items()
+        ],
     )
     return found
 

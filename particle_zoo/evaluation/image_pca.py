@@ -15,8 +15,8 @@ BATCH = 16
 CLUSTERS = 2000
 """Most training clusters that the components come from: the eigenvalue problem has one row a cluster."""
 
-VALUES = 2**25
-"""Most pixels with a value in those; 400 MB."""
+VALUES = 2**24
+"""Most pixels with a value in those; 200 MB."""
 
 
 def enlarged(model: Any, clusters: Clusters) -> Iterator[tuple[slice, Any, np.ndarray]]:

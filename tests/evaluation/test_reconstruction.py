@@ -121,6 +121,7 @@ def test_sharpness_falls_with_every_blur_and_not_with_brightness(degrees: float)
     truth = model.enlarge(model.preprocess(clusters))[0, ..., 0]
     assert sharpness(truth, truth, 4) == 1
     assert sharpness(truth, 0.3 * truth, 4) == pytest.approx(1)
+    assert sharpness(truth, 0.05 * truth, 4) == 0
     found = [sharpness(truth, gaussian_filter(truth, width), 4) for width in (0.5, 1, 2, 3, 5)]
     assert found == sorted(found, reverse=True)
     assert found[0] < 1
