@@ -31,16 +31,6 @@ def huber(difference: Any, delta: float = 1.0) -> Any:
     return inner * (size - 0.5 * inner)
 
 
-def mean_binary_crossentropy(target: Any, probability: Any) -> Any:
-    """Binary cross-entropy, mean over pixels, in nats; (batch,).
-
-    Args:
-        target: (batch, rows, cols, 1) in [0, 1].
-        probability: the same shape, in (0, 1).
-    """
-    return ops.mean(ops.binary_crossentropy(target, probability), axis=PIXELS)
-
-
 def soft_dice(target: Any, probability: Any) -> Any:
     """1 - 2 |A B| / (|A| + |B|) with probabilities as memberships, (batch,) in [0, 1]; 0 for two empty masks.
 

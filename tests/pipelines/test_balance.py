@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
 from particle_zoo import InputError
-from particle_zoo.pipelines.balance import Reservoir, flatten, size_bins
+from particle_zoo.pipelines.balance import Reservoir, flat_probabilities, flatten, size_bins
 from particle_zoo.plots import sizes as plot
 
 
@@ -137,3 +137,24 @@ def test_figure_shows_both_histograms(tmp_path: Path) -> None:
     assert before.sum() == 5000
     assert len(set(after[after > 0].tolist())) == 1
     assert (tmp_path / "sizes.png").stat().st_size > 5000
+
+
+def test_draws_are_flat_and_leave_nothing_out() -> None:
+    sizes = falling()
+    chance = flat_probabilities(sizes, least=1)
+    assert chance.min() > 0
+    assert chance.sum() == pytest.approx(1)
+    drawn = np.random.default_rng(0).choice(sizes, 20_000, p=chance)
+    assert chi_square(drawn) > 1e-3
+    # The smallest interval of 60,000 clusters holds a few hundred; alike chances inside one.
+    bins = size_bins(sizes)
+    for number in np.unique(bins):
+        assert len(set(chance[bins == number])) == 1
+
+
+def test_a_handful_of_clusters_is_not_drawn_over_and_over() -> None:
+    sizes = np.r_[np.ones(1000), np.full(10, 400)].astype(int)
+    assert flat_probabilities(sizes, least=50)[1000:].sum() == pytest.approx(0.2 / 1.2)
+    assert flat_probabilities(sizes, least=10)[1000:].sum() == pytest.approx(0.5)
+    with pytest.raises(InputError, match="least must be"):
+        flat_probabilities(sizes, least=0)

@@ -21,8 +21,10 @@ class EffNetConfig(TimepixConfig):
         "none",
         description="where the encoder of a new model starts: none, imagenet, or a keras.applications weights file (.h5)",
     )
-    accumulate: int = pydantic.Field(1, ge=1, description="batches whose gradients are averaged before a step")
-    batch_size: int = pydantic.Field(16, ge=1)
+    batch_size: int = pydantic.Field(8, ge=1)
+    accumulate: int = pydantic.Field(
+        2, ge=1, description="batches whose gradients are averaged before a step: a step of 16 in the memory of 8"
+    )
     weight_decay: float = pydantic.Field(1e-4, ge=0)
 
     @pydantic.model_validator(mode="after")

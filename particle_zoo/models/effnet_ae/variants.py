@@ -103,6 +103,7 @@ class TinyEffNetAEConfig(EffNetAEConfig):
     backbone: Literal["B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7"] = "B0"
     size: int = pydantic.Field(64, ge=32, le=1024)
     batch_size: int = pydantic.Field(32, ge=1)
+    accumulate: int = pydantic.Field(1, ge=1)
     epochs: int = pydantic.Field(2, ge=1)
     epoch_clusters: int = pydantic.Field(640, ge=0)
     watch_clusters: int = pydantic.Field(160, ge=0)

@@ -1,0 +1,190 @@
+"""Pretraining, fine-tuning and prediction of the Timepix models, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from particle_zoo import InputError, registry
+from particle_zoo.predict import predict
+from particle_zoo.train import train
+from particle_zoo.training import run_folder, session
+from particle_zoo.training.snapshots import examples, read
+from tests.conftest import write_pixel_files
+
+SMALL = ["--set", "epoch_clusters=64", "--set", "watch_clusters=16"]
+
+
+def run(command: click.Command, *arguments: Any) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that name 180 clusters of protons and electrons in files."""
+    root = tmp_path_factory.mktemp("pixels")
+    write_pixel_files(root / "files")
+    return [
+        "--dataset",
+        "timepix1_clusters/files",
+        "--manual-dir",
+        str(root / "files"),
+        "--data-dir",
+        str(root / "data"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def pretrained(pixels: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pretrained") / "run"
+    growing = ["--set", "progressive=[32]", "--set", "progressive_epochs=1", "--set", "snapshots=3"]
+    result = run(train, "tiny_effnet_ae", *pixels, *SMALL, *growing, "--epochs", 2, "--output", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.mark.slow
+def test_pretraining_grows_and_shows_how_reconstructions_change(pretrained: Path) -> None:
+    small = pd.read_csv(pretrained / "size-32" / "history.csv")
+    assert len(small) == 1
+    assert len(pd.read_csv(pretrained / "history.csv")) == 2
+    truth, drawn, epochs = read(pretrained)
+    assert truth.shape == (3, 64, 64)
+    assert drawn.shape == (2, 3, 64, 64)
+    assert epochs.tolist() == [0, 1]
+    assert not np.array_equal(drawn[0], drawn[1])
+    with Image.open(pretrained / "plots" / "training.gif") as animation:
+        assert animation.n_frames == 2
+    metrics = json.loads((pretrained / "metrics.json").read_text())
+    assert 0 <= metrics["validation_iou"] <= 1
+    assert metrics["train_averaged_over_blocks"] == 0
+    assert set(metrics["validation_iou_by_type"]) <= {
+        "dot", "small blob", "heavy blob", "heavy track", "straight track", "curly track"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_pretraining_that_was_stopped_after_the_small_images_goes_on_from_them(
+    pretrained: Path, pixels: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(pretrained / "config.json", again)
+    shutil.copytree(pretrained / "size-32", again / "size-32")
+    growing = ["--set", "progressive=[32]", "--set", "progressive_epochs=1", "--set", "snapshots=3"]
+    result = run(train, "tiny_effnet_ae", *pixels, *SMALL, *growing, "--epochs", 2, "--output", again, "--resume")
+    assert result.exit_code == 0, result.output
+    assert (again / "size-32" / "history.csv").read_bytes() == (pretrained / "size-32" / "history.csv").read_bytes()
+    here, there = (pd.read_csv(folder / "history.csv") for folder in (again, pretrained))
+    np.testing.assert_allclose(here["loss"], there["loss"], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_from_the_pretrained_encoder_and_predicts_files(
+    pretrained: Path, pixels: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "classifier"
+    frozen = ["--set", "frozen=true", "--epochs", 1, "--init", pretrained]
+    result = run(train, "tiny_effnet_classifier", *pixels, *SMALL, *frozen, "--output", folder)
+    assert result.exit_code == 0, result.output
+    classifier, encoder = (session_model(path) for path in (folder, pretrained))
+    for ours, theirs in zip(classifier.encoder.weights, encoder.encoder.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    file = Path(pixels[3]) / "electron" / "a.clog"
+    output = tmp_path / "p.csv"
+    result = run(predict, folder, file, "--output", output)
+    assert result.exit_code == 0, result.output
+    rows = pd.read_csv(output)
+    assert len(rows) == 60
+    np.testing.assert_allclose(rows[["p_proton", "p_electron"]].sum(axis=1), 1, rtol=1e-5)
+
+
+def session_model(folder: Path) -> Any:
+    from particle_zoo.weights import load_run
+
+    return load_run(folder)[0]
+
+
+def test_an_interrupted_classifier_continues_as_if_nothing_had_happened(pixels: list[str], tmp_path: Path) -> None:
+    arguments = ["tiny_timepix_cnn", *pixels, "--set", "epoch_clusters=0"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run(train, *arguments, "--epochs", 2, "--output", whole).exit_code == 0
+    job = session.prepare(
+        registry.info("tiny_timepix_cnn"), {"epoch_clusters": 0, "epochs": 2}, seed=0, dataset=pixels[1],
+        manual_dir=Path(pixels[3]), data_dir=Path(pixels[5]),
+    )  # fmt: skip
+    run_folder.start(stopped, job.config(), resume=False)
+    with pytest.raises(KeyboardInterrupt):
+        _train_one_epoch(job, stopped)
+    assert run(train, *arguments, "--epochs", 2, "--output", stopped, "--resume").exit_code == 0
+    assert (stopped / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+
+def _train_one_epoch(job: Any, folder: Path) -> None:
+    import keras
+
+    from particle_zoo.training.fit import fit
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    fit(job.model, job.train, job.validation, classes=job.classes, seed=0, folder=folder, callbacks=[Stop()])
+
+
+def test_examples_to_show_are_of_every_track_type(timepix3: Any) -> None:
+    from particle_zoo.detectors.holy import classify
+
+    chosen = examples(timepix3, 4)
+    assert len(chosen) == 4
+    assert len(set(classify(chosen))) == min(4, len(set(classify(timepix3))))
+    assert len(examples(timepix3, 1000)) <= len(timepix3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tiny_effnet_ae", "--set", "size=100"], "multiple of 32"),
+        (["tiny_effnet_ae", "--set", "backbone=B9"], "backbone"),
+        (["tiny_effnet_ae", "--set", "encoder_weights=nowhere.h5"], "received 'nowhere.h5'"),
+        (["tiny_timepix_cnn", "--init", "imagenet"], "has no ImageNet weights"),
+        (["tiny_effnet_classifier", "--init", "{trained}"], "that run holds a tiny_cnn"),
+        (["tiny_effnet_classifier", "--set", "input=mask"], "no setting 'input'"),
+    ],
+)
+def test_bad_settings_are_one_sentence(
+    arguments: list[str],
+    message: str,
+    pixels: list[str],
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        train.main([*(a.format(trained=trained) for a in arguments), *pixels], standalone_mode=False)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_clusters_in_counts_are_refused_before_anything_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "run.t3pa").write_text(
+        "Index\tMatrix Index\tToA\tToT\tFToA\tOverflow\n"
+        + "".join(f"{i}\t{257 * i}\t{1000 * i}\t30\t5\t0\n" for i in range(40))
+    )
+    arguments = ["tiny_effnet_ae", "--dataset", "timepix3_clusters/files", "--manual-dir", str(tmp_path / "files")]
+    with pytest.raises(InputError, match=r"are in ToT; Timepix models need energies in keV"):
+        train.main(arguments, standalone_mode=False)
+    assert not (tmp_path / "runs").exists()
