@@ -96,7 +96,8 @@ def _by_energy(result: dict[str, Any]) -> None:
             numbers = (found[f"recall, {particle}, {energy}"] for found in result["methods"].values())
             rows.append((f"{particle}, {energy}", f"{n:,}", *map(_half_width, numbers)))
     title = "accuracy by particle and kinetic energy of its primary; percent, half the width of the 95 % interval"
-    table(title, ("primary", "clusters", *result["methods"]), rows)
+    # A word a line: seven methods beside each other.
+    table(title, ("primary", "clusters", *(name.replace(" ", "\n") for name in result["methods"])), rows)
 
 
 def _epochs(result: dict[str, Any]) -> None:

@@ -17,8 +17,8 @@ Done = Iterable[tuple[Trial, Prediction]]
 
 SEPARATOR = " @ "
 
-TREES = (FOREST, "gradient boosting")
-"""What a network should beat."""
+TREES = {FOREST: "the random forest", "gradient boosting": "gradient boosting"}
+"""What a network should beat, as a sentence says it."""
 
 
 def collect(settings: Settings, clusters: Sample, done: Done) -> dict[str, Any]:
@@ -45,7 +45,8 @@ def collect(settings: Settings, clusters: Sample, done: Done) -> dict[str, Any]:
         "methods": {name: found.summary(name) for name in whole},
         "differences": differences,
         "sentences": {
-            name: sentence(name, {f"the {other}": found.difference(name, other) for other in TREES}) for name in neural
+            name: sentence(name, {text: found.difference(name, other) for other, text in TREES.items()})
+            for name in neural
         },
         "fractions": {name: parts for name, parts in fractions.items() if len(parts) > 1},
         "epochs": _epochs(done),

@@ -40,16 +40,19 @@ def load(settings: Settings, data_dir: Path | None = None) -> Sample:
     """Load what the settings ask for; the data set is simulated and prepared the first time.
 
     Raises:
-        InputError: more clusters than there are.
+        InputError: more clusters than there are, or so few to score on that a class is missing.
     """
     classes = data.dataset_classes(settings.dataset)
     train, validation, test = (
         data.load(settings.dataset, split, data_dir=data_dir) for split in ("train", "validation", "test")
     )
+    test = test if settings.test is None else test[: settings.test]
+    if missing := set(classes) - set(test.labels):
+        raise InputError(f"the first {len(test)} test clusters hold no {', '.join(missing)}; give a larger --test")
     return Sample(
         balanced(train, settings.train, classes, "--train"),
         balanced(validation, settings.validation, classes, "validation"),
-        test if settings.test is None else test[: settings.test],
+        test,
         tuple(classes),
         data.fingerprint(settings.dataset, data_dir=data_dir),
     )

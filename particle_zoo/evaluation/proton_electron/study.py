@@ -73,7 +73,7 @@ def main_trials(settings: Settings) -> list[Trial]:
     found = []
     for method in methods(settings):
         once = method.method in rivals.SAME_WITH_EVERY_SEED
-        fractions = (1.0,) if once or method.model == settings.cnn else settings.fractions
+        fractions = (1.0,) if once or method.method == settings.cnn else settings.fractions
         for fraction in reversed(fractions):
             seeds = range(1 if once else settings.seeds)
             found += [Trial(method.method, seed, fraction, method.model, method.pretrained) for seed in seeds]
