@@ -40,6 +40,11 @@ from particle_zoo.errors import InputError
     help="Repetitions of --protocol kfold or seed, each with its own seed.",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Settings for the protocols that train.")
+@click.option(
+    "--compare",
+    metavar="RUN2",
+    help="Print a second autoencoder, for instance without mask heads, beside the first on the same clusters.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for figures.  [default: plots/ of the run]")
 @precision_option
 @output_options
@@ -50,8 +55,12 @@ def evaluate(
 
     Classifiers: accuracy, balanced accuracy, precision, recall and confusion matrix beside a random forest on shape
     features and the majority class. Variational autoencoders: reconstruction and KL terms, and how well the classes
-    can be read off the latent mean, the metadata and the pixels. With --protocol kfold or seed, NAME is a model's.
+    can be read off the latent mean, the metadata and the pixels. Autoencoders: energy error, mask overlap and sharpness of the
+    reconstruction by track type beside PCA, and how well length and angle of a track can be read off the latent vector.
+    With --protocol kfold or seed, NAME is a model's.
     """
+    if protocol != "split" and options["compare"]:
+        raise InputError("--compare takes two trained runs; leave --protocol out")
     if protocol == "split" and settings:
         raise InputError("--set changes a training; give it together with --protocol kfold or seed")
     load_keras(options["precision"])
@@ -78,6 +87,7 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     folder = locate(source)
     model, config = load_run(folder)
     card = registry.info(config["model"])
+    second = _second(options["compare"], card)
     choice = pick_data(options)
     dataset = choice.pop("dataset") or config["dataset"]
     text = choice.pop("classes")
@@ -93,9 +103,13 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     clusters = data.load(dataset, choice.pop("split"), classes=classes or None, **choice)
     plots = Path(options["output"]) if options["output"] else results_dir(source, folder) / "plots"
     head = {"model": card.name, "dataset": dataset, "split": options["split"], "n": len(clusters)}
+    if card.task == "autoencoder":
+        return head | _drawn(
+            model, config, clusters, second, folder, plots, {**options, "dataset": dataset, "run": source}
+        )
     if is_classifier(card):
         return head | _classifier(model, clusters, classes, folder, plots, options["seed"])
-    return head | _autoencoder(model, clusters, folder, plots, options["seed"])
+    return head | _variational(model, clusters, folder, plots, options["seed"])
 
 
 def _classifier(
@@ -134,7 +148,7 @@ def _classifier(
     return {**scores, "trained_on": seen, "baselines": others}
 
 
-def _autoencoder(model: Any, clusters: Any, folder: Path, plots: Path, seed: int) -> dict[str, Any]:
+def _variational(model: Any, clusters: Any, folder: Path, plots: Path, seed: int) -> dict[str, Any]:
     from particle_zoo.evaluation import baseline, latent
     from particle_zoo.plots import images
 
@@ -157,6 +171,49 @@ def _autoencoder(model: Any, clusters: Any, folder: Path, plots: Path, seed: int
         )
     else:
         click.echo("fewer than two classes of two clusters each: nothing to probe the latent space with")
+    return result
+
+
+def _second(source: str | None, card: Any) -> Any:
+    """The model of `--compare`.
+
+    Raises:
+        InputError: one of the two is no autoencoder, or there is no such run.
+    """
+    from particle_zoo import registry
+    from particle_zoo.weights import load_run, locate
+
+    if source is None:
+        return None
+    if card.task != "autoencoder":
+        raise InputError(f"--compare is for autoencoders; {card.name} is a {card.task}; leave the option out")
+    model, config = load_run(locate(source))
+    task = registry.info(config["model"]).task
+    if task != "autoencoder":
+        raise InputError(f"--compare {source} holds a {config['model']}, a {task}; give the run of an autoencoder")
+    return model
+
+
+def _drawn(
+    model: Any, config: dict[str, Any], clusters: Any, second: Any, folder: Path, plots: Path, options: dict[str, Any]
+) -> dict[str, Any]:
+    import keras
+
+    from particle_zoo import data, registry
+    from particle_zoo.evaluation import autoencoder, baseline
+
+    where = {key: options[key] for key in ("data_dir", "manual_dir")}
+    train = data.load(options["dataset"], "train", **where)
+    keras.utils.set_random_seed(options["seed"])
+    untrained = registry.create(config["model"], **config["config"])
+    untrained.preprocessor = model.preprocessor
+    result = autoencoder.report(model, clusters, train, untrained, plots, options["seed"])
+    seen = baseline.trained_on(baseline.restore(folder / "baseline.parquet"), clusters)
+    click.echo(f"{seen} of the {len(clusters)} evaluated ids were trained on, without labels")
+    result["trained_on"] = seen
+    if second is not None:
+        names = (options["run"], options["compare"])
+        result["compare"] = autoencoder.compare(model, second, names, clusters, ours=result["methods"][model.zoo_name])
     return result
 
 

@@ -21,7 +21,7 @@ class ModelCard:
     Args:
         name: registered name.
         family: module of `particle_zoo.models` that holds it.
-        task: classifier or vae.
+        task: classifier, vae or autoencoder.
         summary: one sentence.
         source: the seed or paper it follows.
         inputs: one dict an input: name, shape (without the batch axis), units, value_range.
@@ -133,8 +133,13 @@ def config_class(name: str) -> Any:
     return _entry(name).config
 
 
+def build(name: str, **overrides: Any) -> Any:
+    """Build a model with random weights, whatever its configuration says of initial ones; arguments as `create`."""
+    return _entry(name).build(**overrides)
+
+
 def create(name: str, **overrides: Any) -> Any:
-    """Build an untrained model.
+    """Build a model that this package has not trained.
 
     Args:
         name: a registered name.
@@ -142,6 +147,9 @@ def create(name: str, **overrides: Any) -> Any:
 
     Raises:
         UnknownModelError: no such model.
-        InputError: an override the model does not have, or a value out of its range.
+        InputError: an override the model does not have, a value out of its range, or initial weights that the overrides
+            ask for and that cannot be had.
     """
-    return _entry(name).build(**overrides)
+    model = build(name, **overrides)
+    model.load_initial_weights()
+    return model

@@ -24,7 +24,7 @@ from particle_zoo.clusters import UNITS
 from particle_zoo.errors import InputError, ParticleZooError, WeightsNotFoundError
 
 if TYPE_CHECKING:
-    from particle_zoo.pipelines.ccd import CCDPreprocessor
+    from particle_zoo.pipelines.preprocessor import Preprocessor
 
 WEIGHTS = "model.weights.h5"
 FILES = ("config.json", "baseline.parquet", "card.json", WEIGHTS)
@@ -157,7 +157,7 @@ def _rebuild(path: Path, config: dict[str, Any]) -> Any:
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         raise _edited(path, "classes", "a list of class names or null", classes)
     try:
-        model = registry.create(config["model"], **config["config"])
+        model = registry.build(config["model"], **config["config"])
     except ParticleZooError:
         raise
     # Keys that are no settings can clash with an argument, and the translation of the seed's table does not validate.
@@ -170,24 +170,24 @@ def _rebuild(path: Path, config: dict[str, Any]) -> Any:
     return model
 
 
-def _preprocessor(path: Path, fresh: CCDPreprocessor, values: dict[str, Any]) -> CCDPreprocessor:
+def _preprocessor(path: Path, fresh: Preprocessor, values: dict[str, Any]) -> Preprocessor:
     """The preprocessing of a config.json: statistics of its own, everything else as the model's configuration says."""
     expected = fresh.to_dict()
     if unknown := set(values) - set(expected):
         raise InputError(f"{path} describes unknown preprocessing ({', '.join(sorted(unknown))}); train again")
     for key, value in values.items():
         default = expected[key]
-        if isinstance(default, list):
+        if key not in fresh.LEARNED:
+            sound, what = type(value) is type(default) and value == default, f"{json.dumps(default)}, as in config"
+        elif isinstance(default, list):
             sound, what = (
                 isinstance(value, list) and len(value) == len(default) and all(map(_finite, value)),
                 f"{len(default)} numbers",
             )
         elif isinstance(default, float):
             sound, what = _finite(value), "a number"
-        elif key == "unit":
-            sound, what = value in ("", *UNITS), f"one of {', '.join(UNITS)}"
         else:
-            sound, what = type(value) is type(default) and value == default, f"{json.dumps(default)}, as in config"
+            sound, what = value in ("", *UNITS), f"one of {', '.join(UNITS)}"
         if not sound:
             raise _edited(path, f"preprocessing.{key}", what, value)
     return type(fresh).from_dict(values)

@@ -39,15 +39,7 @@ def embed(vectors: np.ndarray, clusters: Clusters, *, groups: int, neighbors: in
     if n <= SMALLEST:
         raise InputError(f"a map needs more than {SMALLEST} clusters; received {n}; choose a larger --split or --limit")
     scaled = StandardScaler().fit_transform(vectors)
-    with warnings.catch_warnings():
-        # A seed makes UMAP single-threaded, which it announces each time.
-        warnings.filterwarnings("ignore", message="n_jobs value")
-        import umap
-
-        reducer = umap.UMAP(
-            n_neighbors=min(neighbors, n - 1), random_state=seed, init="spectral" if n > 50 else "random"
-        )
-        plane = reducer.fit_transform(scaled)
+    plane = umap_of(scaled, neighbors=neighbors, seed=seed)
     distances, _ = NearestNeighbors(n_neighbors=min(6, n)).fit(plane).kneighbors(plane)
     radius = 2 * float(np.median(distances[:, -1]))
     return pd.concat(
@@ -67,6 +59,20 @@ def embed(vectors: np.ndarray, clusters: Clusters, *, groups: int, neighbors: in
         ],
         axis=1,
     )
+
+
+def umap_of(vectors: np.ndarray, *, neighbors: int, seed: int) -> np.ndarray:
+    """(n, 2) UMAP coordinates of (n, k) standardised vectors; at most n - 1 neighbours are used."""
+    n = len(vectors)
+    with warnings.catch_warnings():
+        # A seed makes UMAP single-threaded, which it announces each time.
+        warnings.filterwarnings("ignore", message="n_jobs value")
+        import umap
+
+        reducer = umap.UMAP(
+            n_neighbors=min(neighbors, n - 1), random_state=seed, init="spectral" if n > 50 else "random"
+        )
+        return np.asarray(reducer.fit_transform(vectors))
 
 
 def direction(clusters: Clusters) -> np.ndarray:

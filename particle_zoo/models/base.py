@@ -12,6 +12,7 @@ import pydantic
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.ccd import CCDPreprocessor
+from particle_zoo.pipelines.preprocessor import Preprocessor
 
 
 class ZooConfig(pydantic.BaseModel):
@@ -19,8 +20,6 @@ class ZooConfig(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    input: Literal["mask", "energy"] = "mask"
-    size: int = pydantic.Field(64, ge=8, le=512, description="pixels of the square input image")
     epochs: int = pydantic.Field(30, ge=1)
     batch_size: int = pydantic.Field(32, ge=1)
     learning_rate: float = pydantic.Field(1e-3, gt=0)
@@ -44,6 +43,13 @@ class ZooConfig(pydantic.BaseModel):
             raise InputError(f"{name}: {first['msg']}; received {json.dumps(first['input'], default=str)}") from error
 
 
+class CCDConfig(ZooConfig):
+    """Settings of models of CCD clusters."""
+
+    input: Literal["mask", "energy"] = "mask"
+    size: int = pydantic.Field(64, ge=8, le=512, description="pixels of the square input image")
+
+
 class ZooModel(keras.Model):
     """A functional Keras model with `zoo_name`, `zoo_config` and the `preprocessor` of its training data.
 
@@ -55,12 +61,31 @@ class ZooModel(keras.Model):
     uses_metadata: ClassVar[bool] = False
     zoo_config: ZooConfig
     zoo_name: str
-    preprocessor: CCDPreprocessor
+    preprocessor: Preprocessor
 
     def _identify(self, config: ZooConfig, zoo_name: str) -> None:
         self.zoo_config = config
         self.zoo_name = zoo_name
-        self.preprocessor = CCDPreprocessor(size=config.size, input=config.input, with_meta=self.uses_metadata)
+        self.preprocessor = self.make_preprocessor(config)
+
+    def make_preprocessor(self, config: Any) -> Preprocessor:
+        """What turns clusters into this model's inputs, before it has seen any."""
+        return CCDPreprocessor(size=config.size, input=config.input, with_meta=self.uses_metadata)
+
+    def load_initial_weights(self) -> None:
+        """Fetch the weights that the configuration asks a new model to start from; most families have none."""
+
+    def start_from(self, other: ZooModel) -> None:
+        """Take over the weights of a trained model.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        if [tuple(w.shape) for w in other.weights] != [tuple(w.shape) for w in self.weights]:
+            raise InputError(
+                f"the weights of that {other.zoo_name} do not fit {self.zoo_name} with these settings; give a run of the same settings"
+            )
+        self.set_weights(other.get_weights())
 
     def preprocess(self, clusters: Clusters) -> Any:
         """Model inputs of clusters: an array, or a dict of arrays, with the batch first.

@@ -18,7 +18,7 @@ import keras
 import pydantic
 from keras import layers
 
-from particle_zoo.models.base import Classifier, ZooConfig, cosine
+from particle_zoo.models.base import CCDConfig, Classifier, ZooConfig, cosine
 from particle_zoo.registry import ModelCard, register_model
 
 SEED_RECIPE = {
@@ -32,7 +32,7 @@ SEED_RECIPE = {
 }
 
 
-class ClassifierConfig(ZooConfig):
+class ClassifierConfig(CCDConfig):
     """What both CNNs have in common.
 
     With `pretrain_epochs` a training on real clusters starts from simulated ones and goes on by `fine_tuning`: a few

@@ -22,7 +22,7 @@ from keras import layers, ops
 
 from particle_zoo.layers import MaxPoolWithIndices, MaxUnpool, Sampling
 from particle_zoo.losses import gaussian_kl, summed_binary_crossentropy
-from particle_zoo.models.base import ZooConfig, ZooModel
+from particle_zoo.models.base import CCDConfig, ZooConfig, ZooModel
 from particle_zoo.models.cnn import IMAGE
 from particle_zoo.models.cnn_meta import META
 from particle_zoo.registry import ModelCard, register_model
@@ -30,7 +30,7 @@ from particle_zoo.registry import ModelCard, register_model
 PADDING = 1
 
 
-class VAEConfig(ZooConfig):
+class VAEConfig(CCDConfig):
     """Settings of `VAE`; the defaults are the seed's."""
 
     filters: tuple[int, int] = (32, 64)

@@ -57,6 +57,31 @@ def flatten(
     return np.flatnonzero(reservoir.keep(values, ranks))
 
 
+def flat_probabilities(sizes: npt.ArrayLike, *, per_octave: int = 1, least: int = 50) -> np.ndarray:
+    """Probabilities of drawing each cluster so that every interval of sizes comes equally often.
+
+    Unlike `flatten` this leaves no cluster out: those of common sizes are drawn seldom, those of rare sizes often. An
+    interval with fewer than `least` clusters comes proportionally less often, or a handful would be seen over and over.
+
+    Args:
+        sizes: (n,) pixels.
+        per_octave: intervals a factor of two.
+        least: see above, at least 1.
+
+    Returns:
+        (n,) float64 with sum 1.
+
+    Raises:
+        InputError: as `size_bins`, or a `least` below 1.
+    """
+    if not isinstance(least, (int, np.integer)) or least < 1:
+        raise InputError(f"least must be a number of clusters, 1 or more; received {least!r}")
+    _, interval, count = np.unique(size_bins(sizes, per_octave), return_inverse=True, return_counts=True)
+    weight = 1 / np.maximum(count, least)[interval]
+    total: np.ndarray = weight / weight.sum()
+    return total
+
+
 class Reservoir:
     """`flatten` for streams: clusters of lowest rank in each interval of sizes, found in two passes.
 

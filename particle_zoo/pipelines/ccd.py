@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class CCDPreprocessor:
         meta_std: their standard deviations.
         unit: of the energies the statistics come from; sums of masks are in ADU.
     """
+
+    LEARNED: ClassVar[frozenset[str]] = frozenset({"energy_floor", "energy_scale", "meta_mean", "meta_std", "unit"})
+    FIXED_SHAPE: ClassVar[bool] = True
 
     size: int = 64
     input: str = "mask"

@@ -10,6 +10,7 @@ import numpy as np
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.augment import dihedral, transposes
+from particle_zoo.pipelines.rasterise import bounding_boxes
 
 Preprocess = Callable[[Clusters], Any]
 
@@ -48,6 +49,9 @@ class Examples:
         augment: apply one of the 8 symmetries of the square to each example, drawn anew every epoch.
         symmetry: (n,) apply this symmetry to each example instead, in every epoch.
         shuffle: draw a new order every epoch.
+        draw: (n,) probabilities with which an epoch draws clusters, with repetition; None takes each once, or the first
+            `samples` of a shuffled order.
+        samples: clusters an epoch; 0 means as many as there are.
         balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
             1 gives every class the same total. Mean weight 1.
     """
@@ -63,6 +67,8 @@ class Examples:
         augment: bool = False,
         symmetry: np.ndarray | None = None,
         shuffle: bool = False,
+        draw: np.ndarray | None = None,
+        samples: int = 0,
         balance: float = 0.0,
     ) -> None:
         if not len(clusters):
@@ -80,19 +86,23 @@ class Examples:
         self.augment = augment
         self.symmetry = symmetry
         self.shuffle = shuffle
+        self.draw = draw
+        self.samples = samples if draw is not None else min(samples, len(clusters))
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
-        first = preprocess(clusters[:1])
-        bytes_each = sum(a.nbytes for a in (first.values() if isinstance(first, dict) else (first,)))
+        # Where images differ in size the largest cluster decides over all of them.
+        _, _, height, width = bounding_boxes(clusters)
+        largest = preprocess(clusters[[int(np.argmax(np.maximum(height, width)))]])
+        bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))
         self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None
 
     def __len__(self) -> int:
         """Steps an epoch."""
-        return -(-len(self.clusters) // self.batch_size)
+        return -(-(self.samples or len(self.clusters)) // self.batch_size)
 
     def batch(self, step: int) -> tuple[Any, np.ndarray | None]:
         """(inputs, targets) of the global step, counted over epochs."""
         epoch, position = divmod(int(step), len(self))
-        index = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size]
+        index = self._epoch_order(epoch)[: self.samples or None][position * self.batch_size : (position + 1) * self.batch_size]
         inputs = self._inputs(index)
         if self.symmetry is not None:
             inputs = transformed(inputs, self.symmetry[index], self.preprocess)
@@ -103,7 +113,11 @@ class Examples:
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self.shuffle and self._order[0] != epoch:
-            self._order = (epoch, np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.clusters)))
+            rng, n = np.random.default_rng((self.seed, 0, epoch)), len(self.clusters)
+            if self.draw is None:
+                self._order = (epoch, rng.permutation(n))
+            else:
+                self._order = (epoch, rng.choice(n, size=self.samples or n, p=self.draw))
         return self._order[1]
 
     def _inputs(self, index: np.ndarray) -> Any:
@@ -114,13 +128,17 @@ class Examples:
         return self._cache[index]
 
 
+def preprocessor_of(preprocess: Preprocess) -> Any:
+    """The preprocessor behind `model.preprocess`, or the preprocessor itself."""
+    owner: Any = getattr(preprocess, "__self__", preprocess)
+    return getattr(owner, "preprocessor", owner)
+
+
 def transformed(inputs: Any, symmetry: np.ndarray, preprocess: Preprocess) -> Any:
     """Model inputs after one of the 8 symmetries each: the image turns, and height and width change places with it."""
     if not isinstance(inputs, dict):
         return dihedral(inputs, symmetry)
-    # `preprocess` is a bound method of the model or the preprocessor itself.
-    owner: Any = getattr(preprocess, "__self__", preprocess)
-    preprocessor: Any = getattr(owner, "preprocessor", owner)
+    preprocessor = preprocessor_of(preprocess)
     meta = inputs["meta"].copy()
     swap = transposes(symmetry)
     mean, std = (np.asarray(v, np.float32)[:2] for v in (preprocessor.meta_mean, preprocessor.meta_std))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from particle_zoo.cli import replacing
 from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.pipelines.rasterise import bounding_boxes
+from particle_zoo.plots import figure
 
 EXAMPLES = 5
 
@@ -16,7 +20,8 @@ EXAMPLES = 5
 def overview(rows: pd.DataFrame, clusters: Clusters, path: Path) -> None:
     """Draw the map coloured by label, direction, energy and k-means group, above example tracks of every group.
 
-    The examples of a group are the clusters nearest to its centre on the map.
+    The examples of a group are the clusters nearest to its centre on the map: masks, or where the energies are in keV
+    their deposition in a square box around each, on one square-root scale.
 
     Args:
         rows: table of `particle_zoo.evaluation.embedding.embed`.
@@ -55,16 +60,67 @@ def overview(rows: pd.DataFrame, clusters: Clusters, path: Path) -> None:
     by_label.set_ylabel("UMAP 2")
 
     axes = lower.subplots(EXAMPLES, len(groups), squeeze=False)
-    images = clusters.images(64, "mask")
+    chosen = {group: _nearest(rows[rows["kmeans"] == group]) for group in groups}
+    draw = (
+        _deposition(lower, axes, clusters[np.concatenate(list(chosen.values()))]) if clusters.unit == "keV" else _mask
+    )
     for column, group in zip(axes.T, groups, strict=True):
-        part = rows[rows["kmeans"] == group]
-        centre = part[["umap_x", "umap_y"]].median()
-        near = ((part[["umap_x", "umap_y"]] - centre) ** 2).sum(axis=1).nsmallest(EXAMPLES).index
         for axis in column:
             axis.set_axis_off()
-        for axis, i in zip(column, near, strict=False):
-            axis.imshow(images[i], origin="lower", cmap="magma")
+        for axis, i in zip(column, chosen[group], strict=False):
+            draw(axis, clusters[int(i)])
             axis.set_title(rows["label"][i] or "unlabelled", fontsize=7)
-        column[0].set_title(f"group {group} ({len(part)})\n{column[0].get_title()}", fontsize=8, color=f"C{group % 10}")
+        n = int((rows["kmeans"] == group).sum())
+        column[0].set_title(f"group {group} ({n})\n{column[0].get_title()}", fontsize=8, color=f"C{group % 10}")
     with replacing(path) as temporary:
         canvas.savefig(temporary, dpi=110)
+
+
+def before_and_after(maps: dict[str, pd.DataFrame], titles: dict[str, str], path: Path) -> None:
+    """Draw two maps of the same clusters side by side, one colour a label.
+
+    Args:
+        maps: tables with `umap_x`, `umap_y` and `label`, one a panel.
+        titles: of the panels.
+        path: PNG to write.
+    """
+    labels = sorted({label for rows in maps.values() for label in rows["label"]})
+    with figure(path, 1, len(maps), figsize=(6 * len(maps), 5.5)) as (_, axes):
+        for axis, (name, rows) in zip(axes[0], maps.items(), strict=True):
+            for i, label in enumerate(labels):
+                part = rows[rows["label"] == label]
+                axis.scatter(part["umap_x"], part["umap_y"], s=6, color=f"C{i % 10}", label=label or "unlabelled")
+            axis.set(title=titles[name], xlabel="UMAP 1")
+        axes[0, 0].set_ylabel("UMAP 2")
+        axes[0, 0].legend(markerscale=2, fontsize=8)
+
+
+def _nearest(part: pd.DataFrame) -> np.ndarray:
+    """Row numbers of the clusters nearest to the centre of their group on the map."""
+    centre = part[["umap_x", "umap_y"]].median()
+    return ((part[["umap_x", "umap_y"]] - centre) ** 2).sum(axis=1).nsmallest(EXAMPLES).index.to_numpy()
+
+
+def _mask(axis: Any, cluster: Clusters) -> None:
+    axis.imshow(cluster.images(64, "mask")[0], origin="lower", cmap="magma")
+
+
+def _deposition(canvas: Any, axes: np.ndarray, shown: Clusters) -> Callable[[Any, Clusters], None]:
+    """What draws a cluster in its box on the scale of all that are shown, beside the bar of that scale."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import PowerNorm
+
+    scale = PowerNorm(0.5, vmin=0, vmax=max(float(shown.column("energy").max()), 1e-6))
+    canvas.colorbar(ScalarMappable(scale, "viridis"), ax=axes.ravel().tolist(), label="energy of a pixel (keV)")
+
+    def draw(axis: Any, cluster: Clusters) -> None:
+        _, _, (height,), (width,) = bounding_boxes(cluster)
+        image = cluster.images(int(max(height, width)) + 2)[0]
+        axis.imshow(
+            np.where(image > 0, image, np.nan), origin="lower", interpolation="nearest", cmap="viridis", norm=scale
+        )
+        axis.set_axis_on()
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+    return draw

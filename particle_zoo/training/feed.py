@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from particle_zoo.pipelines.examples import Examples
+from particle_zoo.pipelines.examples import Examples, preprocessor_of
 
 
 class EpochBatches(keras.utils.PyDataset):
@@ -49,13 +49,16 @@ def _tf_batches(examples: Examples, steps: range) -> Any:
 
     template = _pack(examples, 0)
     leaves = tf.nest.flatten(template)
+    fixed = preprocessor_of(examples.preprocess).FIXED_SHAPE
+    # Rasters of clusters differ in size from batch to batch, but not in their channels.
+    shapes = [(None, *leaf.shape[1:]) if fixed or leaf.ndim < 3 else (None, None, None, leaf.shape[-1]) for leaf in leaves]
 
     def lookup(step: Any) -> Any:
         arrays = tf.numpy_function(
             lambda s: tf.nest.flatten(_pack(examples, int(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
         )
-        for array, leaf in zip(arrays, leaves, strict=True):
-            array.set_shape((None, *leaf.shape[1:]))
+        for array, shape in zip(arrays, shapes, strict=True):
+            array.set_shape(shape)
         return tf.nest.pack_sequence_as(template, arrays)
 
     # One call at a time, in order: numpy holds the GIL anyway, and prefetching overlaps it with the training step.

@@ -11,6 +11,7 @@ import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
+from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, training_batches
@@ -21,6 +22,19 @@ def compile_model(model: Any, steps_per_epoch: int) -> None:
     """Compile with the model's own optimizer, loss and metrics."""
     model.compile(optimizer=model.make_optimizer(steps_per_epoch), **model.compile_args())
     model.optimizer.build(model.trainable_variables)
+
+
+def watch(validation: Clusters, config: Any, seed: int) -> Clusters:
+    """The validation clusters that are looked at after every epoch: all, or `watch_clusters` of them, chosen by the seed.
+
+    With `flat_sizes` the choice is flat too, as far as there are clusters of each size.
+    """
+    n = getattr(config, "watch_clusters", 0)
+    if not n or n >= len(validation):
+        return validation
+    weights = flat_probabilities(validation.sizes) if getattr(config, "flat_sizes", False) else None
+    chosen = np.random.default_rng((seed, 2)).choice(len(validation), n, replace=False, p=weights)
+    return validation[np.sort(chosen)]
 
 
 def fit(
@@ -70,12 +84,15 @@ def fit(
         augment=True,
         symmetry=symmetry,
         shuffle=True,
+        draw=flat_probabilities(train.sizes) if getattr(config, "flat_sizes", False) else None,
+        samples=getattr(config, "epoch_clusters", 0),
         balance=getattr(config, "balance", 0.0),
     )
     epochs = epochs or config.epochs or -(-config.steps // len(examples))
     compile_model(model, len(examples))
     watched = None
     if validation is not None and len(validation):
+        validation = watch(validation, config, seed)
         watched = EpochBatches(Examples(validation, model.preprocess, classes=classes, batch_size=max(batch_size, 32)))
     monitor = "loss" if watched is None else "val_loss"
 

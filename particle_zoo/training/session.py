@@ -131,6 +131,11 @@ def prepare(
     dataset = dataset or card.default_dataset
     from particle_zoo.training.pretrain import settle
 
+    if init == "imagenet":
+        if "encoder_weights" not in registry.config_class(card.name).model_fields:
+            raise InputError(f"{card.name} has no ImageNet weights; give --init none or the folder of a run")
+        overrides = {**overrides, "encoder_weights": "imagenet"}
+
     chosen = parse_classes(classes, dataset, manual_dir) if is_classifier(card) or classes else None
     settings = settle(card, overrides, dataset, chosen, init)
     source: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
@@ -175,16 +180,12 @@ def initialise(job: Job, source: str) -> None:
     if source == "none":
         return
     if source == "imagenet":
-        raise InputError(f"{job.card.name} has no ImageNet weights; give --init none or the folder of a run")
+        # A family that has them has already started from them; see `prepare`.
+        return
     from particle_zoo.weights import load_run
 
     other, _ = load_run(source)
-    shapes = [tuple(w.shape) for w in job.model.weights]
-    if [tuple(w.shape) for w in other.weights] != shapes:
-        raise InputError(
-            f"the weights in {source} ({other.zoo_name}) do not fit {job.card.name} with these settings; give a run of the same settings"
-        )
-    job.model.set_weights(other.get_weights())
+    job.model.start_from(other)
 
 
 def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""Optimizers of the EfficientNet family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from particle_zoo.errors import InputError
+from particle_zoo.models.base import cosine
+from particle_zoo.models.effnet_ae.config import EffNetConfig
+
+
+def adamw(config: Any, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """AdamW with warm-up and cosine, and with gradient accumulation where the configuration asks for it."""
+    return keras.optimizers.AdamW(**_options(config, steps_per_epoch))
+
+
+def layerwise_adamw(
+    config: EffNetConfig, steps_per_epoch: int, share: Callable[[Any], float]
+) -> keras.optimizers.Optimizer:
+    """`adamw` with a share of the learning rate for each variable.
+
+    Args:
+        config: settings.
+        steps_per_epoch: batches an epoch.
+        share: of a variable, above 0 to 1.
+
+    Raises:
+        InputError: on the PyTorch backend, whose optimizers step through all variables at once.
+    """
+    if keras.backend.backend() == "torch":
+        raise InputError(
+            "layer-wise learning rates need the TensorFlow or JAX backend; received torch; set layer_decay=1"
+        )
+    return LayerwiseAdamW(share, **_options(config, steps_per_epoch))
+
+
+def _options(config: Any, steps_per_epoch: int) -> dict[str, Any]:
+    # Keras counts a step every `accumulate` batches, and so does the schedule.
+    steps = max(1, steps_per_epoch * config.epochs // config.accumulate)
+    return {
+        "learning_rate": cosine(steps, config.learning_rate),
+        "weight_decay": config.weight_decay,
+        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
+    }
+
+
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW whose steps are shortened variable by variable."""
+
+    def __init__(self, share: Callable[[Any], float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._share = share
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        # Some backends hand over their own variable: the index leads back to the one of the layer.
+        own = self._trainable_variables[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * self._share(own))

@@ -1,0 +1,191 @@
+"""Preprocessing of Timepix clusters: small rasters of energy, time and pixels over a threshold.
+
+A raster has one pixel a detector pixel and is as small as the clusters of its batch allow; the model enlarges it on the
+device (`particle_zoo.layers.Enlarge`). Everything is fixed beforehand and nothing is learned from the training clusters,
+so an encoder pretrained on one detector sees the same values on another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from particle_zoo.clusters import MASK_UNIT, Clusters
+from particle_zoo.errors import InputError
+from particle_zoo.pipelines.rasterise import bounding_boxes
+
+ENERGY_SCALE_KEV = 100.0
+"""Energy of a pixel that becomes 1: about what a minimum-ionising particle leaves in 300 um of silicon."""
+
+ENERGY_LIMIT_KEV = 1500.0
+"""Pixels count as this at most: no Timepix reads more reliably (facts of the SATRAM analysis, quality cut)."""
+
+TIME_SCALE_NS = 100.0
+"""Time after the first hit that becomes 1."""
+
+TIME_LIMIT_NS = 1000.0
+"""Hits later than this count as this late."""
+
+MAX_FACTOR = 5
+"""Largest enlargement of a cluster (seed 001)."""
+
+SMALLEST_SIDE = 16
+"""Rasters come in sides of 16, 32, ... px, so that a device meets few different shapes."""
+
+CHANNELS = ("energy", "time", "over_threshold")
+
+
+@dataclass(frozen=True)
+class TimepixPreprocessor:
+    """Turn clusters in keV into rasters of three channels.
+
+    Square roots compress the range of the deposits (seed 001).
+
+    0. energy: sqrt(E / 100 keV) of a pixel, E up to 1500 keV: 0 (no hit) to 3.87.
+    1. time: sqrt(dt / 100 ns) after the first hit of the cluster, dt up to 1000 ns: 0 to 3.16; 0 for hits without time.
+    2. over_threshold: 1 for a pixel of at least `over_kev`, else 0.
+
+    A cluster larger than `size` is averaged over blocks of m x m pixels, m the smallest whole number that makes it fit:
+    energies and the map over all pixels of the block, times over its hits.
+
+    Args:
+        size: side of the image the model sees, px.
+        time: "toa" fills the second channel where clusters have times, "zero" leaves it empty, "drop" leaves it out.
+        over_kev: energy threshold of the last channel, keV.
+    """
+
+    LEARNED: ClassVar[frozenset[str]] = frozenset()
+    FIXED_SHAPE: ClassVar[bool] = False
+
+    size: int = 384
+    time: str = "toa"
+    over_kev: float = 40.0
+
+    @property
+    def channels(self) -> int:
+        """Channels of a raster."""
+        return len(CHANNELS) - (self.time == "drop")
+
+    def fit(self, clusters: Clusters) -> TimepixPreprocessor:
+        """Itself: nothing is learned, but the clusters are checked.
+
+        Raises:
+            InputError: as the call, without drawing anything.
+        """
+        _check(clusters)
+        return self
+
+    def __call__(self, clusters: Clusters) -> np.ndarray:
+        """Rasters of n clusters.
+
+        Returns:
+            (n, side, side, channels) float32, bounding boxes in the top left corner; side is 16, 32, ... as needed.
+
+        Raises:
+            InputError: no clusters, energies that are missing, in another unit or all zero, or times that are NaN.
+        """
+        _check(clusters)
+        _, _, height, width = bounding_boxes(clusters)
+        extent = np.maximum(height, width)
+        blocks = -(-extent // self.size)
+        side = _side(int((-(-extent // blocks)).max()))
+        rasters = np.zeros((len(clusters), side, side, len(CHANNELS)), np.float32)
+        for block in np.unique(blocks):
+            members = np.flatnonzero(blocks == block)
+            rasters[members] = _averaged(self._draw(clusters[members], side * int(block)), int(block))
+        rasters[..., :2] = np.sqrt(rasters[..., :2] / (ENERGY_SCALE_KEV, TIME_SCALE_NS))
+        if self.time == "drop":
+            return np.ascontiguousarray(rasters[..., [0, 2]])
+        return rasters
+
+    def _draw(self, clusters: Clusters, side: int) -> np.ndarray:
+        """(n, side, side, 3) energy (keV), time (ns) and map of the clusters at one pixel a pixel."""
+        top, left, _, _ = bounding_boxes(clusters)
+        cluster = clusters.hit_cluster
+        row = clusters.column("row").astype(np.int64) - top[cluster]
+        col = clusters.column("col").astype(np.int64) - left[cluster]
+        place = (cluster * side + row) * side + col
+        images = np.zeros((len(clusters) * side * side, len(CHANNELS)), np.float32)
+        # A pixel hit twice has the sum of the energies and the earlier time.
+        np.add.at(images[:, 0], place, np.clip(clusters.column("energy"), 0, ENERGY_LIMIT_KEV).astype(np.float32))
+        images[place, 0] = np.minimum(images[place, 0], ENERGY_LIMIT_KEV)
+        if self.time == "toa" and "toa" in clusters.columns:
+            time = clusters.column("toa")
+            first = np.minimum.reduceat(time, clusters.offsets[:-1])
+            later = np.minimum(time - first[cluster], TIME_LIMIT_NS).astype(np.float32)
+            images[place, 1] = np.inf
+            np.minimum.at(images[:, 1], place, later)
+        images[place, 2] = images[place, 0] >= self.over_kev
+        return images.reshape(len(clusters), side, side, len(CHANNELS))
+
+    def factors(self, clusters: Clusters) -> np.ndarray:
+        """(n,) side of a detector pixel in the image the model sees, px: 5, 4, ... 1, or 1/2, 1/3, ... where averaged."""
+        _, _, height, width = bounding_boxes(clusters)
+        extent = np.maximum(height, width)
+        return np.where(
+            extent <= self.size, np.minimum(MAX_FACTOR, self.size // extent), 1 / np.ceil(extent / self.size)
+        )
+
+    def averaged(self, clusters: Clusters) -> int:
+        """How many clusters are larger than the image and therefore averaged over blocks."""
+        return int((self.factors(clusters) < 1).sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TimepixPreprocessor:
+        """The inverse of `to_dict`."""
+        return cls(**values)
+
+
+def _side(extent: int) -> int:
+    return max(SMALLEST_SIDE, 1 << (extent - 1).bit_length())
+
+
+def _averaged(images: np.ndarray, block: int) -> np.ndarray:
+    if block == 1:
+        return images
+    n, side, _, channels = images.shape
+    blocks = images.reshape(n, side // block, block, side // block, block, channels)
+    mean = blocks.mean(axis=(2, 4))
+    hits = (blocks[..., 0] > 0).sum(axis=(2, 4))
+    mean[..., 1] = blocks[..., 1].sum(axis=(2, 4)) / np.maximum(hits, 1)
+    return mean
+
+
+def _check(clusters: Clusters) -> None:
+    if not len(clusters):
+        raise InputError("no clusters to draw: received an empty batch; choose another --split, --classes or file")
+    if clusters.unit == MASK_UNIT:
+        raise InputError(
+            "these clusters are masks without pixel energies; Timepix models need energies in keV, so read files that have them"
+        )
+    if clusters.unit != "keV":
+        raise InputError(
+            f"these clusters are in {clusters.unit}; Timepix models need energies in keV, so give --calibration when reading"
+        )
+    energy = clusters.column("energy")
+    if not np.isfinite(energy).all():
+        bad = int(clusters.hit_cluster[np.flatnonzero(~np.isfinite(energy))[0]])
+        raise InputError(
+            f"cluster {clusters.ids[bad]} has a pixel energy of {energy[~np.isfinite(energy)][0]}; "
+            "leave it out, or calibrate without its dead pixels"
+        )
+    brightest = np.maximum.reduceat(energy, clusters.offsets[:-1])
+    if (brightest <= 0).any():
+        bad = int(np.flatnonzero(brightest <= 0)[0])
+        raise InputError(
+            f"cluster {clusters.ids[bad]} has no energy (its brightest pixel reads {brightest[bad]:g} keV); "
+            "leave such clusters out or check the calibration"
+        )
+    if "toa" in clusters.columns and not np.isfinite(clusters.column("toa")).all():
+        time = clusters.column("toa")
+        bad = int(clusters.hit_cluster[np.flatnonzero(~np.isfinite(time))[0]])
+        raise InputError(
+            f"cluster {clusters.ids[bad]} has a time of arrival of {time[~np.isfinite(time)][0]}; leave it out, or set "
+            "time=zero to do without times"
+        )
