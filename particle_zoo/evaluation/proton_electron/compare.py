@@ -43,7 +43,7 @@ def compare(
     trials = study.ablation_trials(settings) if ablations else study.main_trials(settings)
     study.check_models(settings, trials)
     if pretrained:
-        settings = settings.model_copy(update={"pretrained": networks.weights_digest(pretrained)})
+        settings = settings.model_copy(update={"pretrained": networks.check_start(settings, pretrained)})
     clusters = sample.load(settings, data_dir)
     study.open_folder(folder, settings, clusters.fingerprint, force=force)
     if not quiet:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo import registry
-from particle_zoo.cli import write_json
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation import baseline, classifier
 from particle_zoo.evaluation.proton_electron.sample import Sample, share
@@ -21,7 +20,10 @@ from particle_zoo.evaluation.proton_electron.settings import Settings
 from particle_zoo.training import run_folder, session
 from particle_zoo.training.fit import fit
 from particle_zoo.training.pretrain import settle
-from particle_zoo.weights import WEIGHTS, sha256, write_card
+from particle_zoo.weights import WEIGHTS, load_run, sha256, write_card
+
+FINISHED = "card.json"
+"""What a run folder has once its training is over."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,16 @@ def pretrain(
     Returns:
         The run folder, finished.
     """
-    if (folder / "metrics.json").exists():
+    if (folder / FINISHED).exists():
         return folder
     keras.utils.clear_session(free_memory=True)
-    chosen = overrides(settings, model, further) | {"epochs": settings.pretrain_epochs}
-    limit = settings.pretrain_clusters
-    job = session.prepare(
-        registry.info(model), chosen, seed=0, dataset=settings.pretraining, data_dir=data_dir, limit=limit
-    )
-    run_folder.start(folder, job.config(), resume=(folder / "config.json").exists())
+    chosen = overrides(settings, model, {**(further or {}), "epochs": settings.pretrain_epochs})
+    if settings.pretrain_clusters and "epoch_clusters" in registry.config_class(model).model_fields:
+        chosen["epoch_clusters"] = settings.pretrain_clusters
+    job = session.prepare(registry.info(model), chosen, seed=0, dataset=settings.pretraining, data_dir=data_dir)
     if not quiet:
         click.echo(f"pretraining {model} on {len(job.train):,} clusters of {job.dataset}, into {folder}")
-    started = time.perf_counter()
-    metrics = session.train(job, folder, quiet=quiet)
-    write_json(folder / "metrics.json", metrics | {"seconds": time.perf_counter() - started})
+    _fit(job, folder, quiet=quiet)
     return folder
 
 
@@ -119,7 +117,10 @@ def train(
     """
     keras.utils.clear_session(free_memory=True)
     card, start = registry.info(model), str(init) if init else "none"
-    chosen = overrides(settings, model, further) | {"epochs": settings.epochs_of(model, fraction)}
+    chosen = overrides(settings, model, {**(further or {}), "epochs": settings.epochs_of(model, fraction)})
+    if "watch_clusters" in registry.config_class(model).model_fields:
+        # A part of the validation clusters would not be balanced.
+        chosen["watch_clusters"] = 0
     config = settle(card, chosen, settings.dataset, clusters.classes, start)
     train, validation = (part[share(part.labels, fraction, seed)] for part in (clusters.train, clusters.validation))
     resumed = (folder / "config.json").exists()
@@ -130,11 +131,7 @@ def train(
         clusters.fingerprint,
     )  # fmt: skip
     session.initialise(job, start)
-    run_folder.start(folder, job.config(), resume=resumed)
-    baseline.store(folder / "baseline.parquet", train)
-    verbose = 0 if quiet else 2
-    fit(job.model, train, validation, classes=clusters.classes, seed=seed, folder=folder, verbose=verbose)
-    write_card(folder, card.name, {"dataset": settings.dataset, "classes": clusters.classes})
+    _fit(job, folder, quiet=quiet)
     probability = classifier.probabilities(job.model, clusters.test)[:, 0]
     seconds = time.perf_counter() - started
     # The validation clusters are balanced, and so is their accuracy.
@@ -142,12 +139,24 @@ def train(
     return Prediction(probability.astype(np.float64), seconds, curve, resumed)
 
 
-def weights_digest(run: Path) -> str:
-    """Short digest of the weights of a run.
+def _fit(job: session.Job, folder: Path, *, quiet: bool) -> None:
+    """What `session.train` does, without scores and figures of the training clusters: they would take longer than to learn."""
+    run_folder.start(folder, job.config(), resume=(folder / "config.json").exists())
+    baseline.store(folder / "baseline.parquet", job.train)
+    verbose = 0 if quiet else 2
+    fit(job.model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
+    write_card(folder, job.card.name, {"dataset": job.dataset, "classes": job.classes})
+
+
+def check_start(settings: Settings, run: Path) -> str:
+    """See that the classifier can start from a run; returns a short digest of its weights.
 
     Raises:
-        InputError: no run.
+        InputError: no run, or one that does not fit.
     """
     if not (run / WEIGHTS).is_file():
         raise InputError(f"--pretrained {run} holds no {WEIGHTS}; give the folder of a finished run of an autoencoder")
+    model = registry.create(settings.classifier, **overrides(settings, settings.classifier))
+    model.start_from(load_run(run)[0])
+    keras.utils.clear_session(free_memory=True)
     return sha256(run / WEIGHTS)[:16]

@@ -44,8 +44,8 @@ class Form(pydantic.BaseModel):
         most_passes: a training on a share of the labels takes 1/share times the epochs, at most so many times: few labels
             are to be learned as well as they can be, not to be passed over for lack of steps.
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
-        pretrain_clusters: of it; None takes all.
-        pretrain_epochs: passes over them.
+        pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
+        pretrain_epochs: of the pretraining.
         network_settings: further settings of every network that has them.
         fractions: shares of the training labels.
     """
@@ -71,7 +71,7 @@ class Form(pydantic.BaseModel):
     cnn_epochs: int = pydantic.Field(10, ge=1)
     most_passes: int = pydantic.Field(10, ge=1)
     pretraining: str | None = None
-    pretrain_clusters: int | None = pydantic.Field(None, ge=2)
+    pretrain_clusters: int | None = pydantic.Field(None, ge=1)
     pretrain_epochs: int = pydantic.Field(4, ge=1)
     network_settings: dict[str, Any] = {}
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
@@ -86,8 +86,8 @@ class Form(pydantic.BaseModel):
 
 
 FORMS = {
-    "small": Form(train=20_000, validation=4_000, test=10_000, pretrain_clusters=10_000, most_passes=5),
-    "full": Form(backbone="B4", size=384, epochs=20, cnn_epochs=30, pretrain_epochs=20),
+    "small": Form(train=4_000, validation=1_000, test=10_000, epochs=4, pretrain_clusters=4_000, most_passes=3),
+    "full": Form(backbone="B4", size=384, validation=10_000, epochs=20, cnn_epochs=30, pretrain_epochs=20),
 }
 """`small` is for two cores and an hour; `full` takes all clusters and wants a GPU."""
 
