@@ -109,7 +109,7 @@ def train(
         click.echo(f"published to {publish_run(folder, name)}")
     if not quiet:
         click.echo("  ".join(f"{k} {v:.4g}" for k, v in metrics.items() if isinstance(v, float)))
-        for plot in sorted((folder / "plots").glob("*.png")):
+        for plot in sorted([*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]):
             click.echo(f"figure: {plot}")
 
 

@@ -17,7 +17,7 @@ import keras
 import pydantic
 from keras import layers
 
-from particle_zoo.models.base import CCDConfig, Classifier, ZooConfig, cosine
+from particle_zoo.models.base import Classifier, ZooConfig, cosine
 from particle_zoo.models.cnn import IMAGE, ClassifierConfig
 from particle_zoo.registry import ModelCard, register_model
 

@@ -32,7 +32,6 @@ class TimepixModel:
 
     def factors(self, clusters: Any) -> Any:
         """(n,) side of a detector pixel in the image the encoder sees, px; below 1 where blocks are averaged."""
-
         return self.preprocessor.factors(clusters)
 
 

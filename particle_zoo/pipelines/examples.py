@@ -102,7 +102,9 @@ class Examples:
     def batch(self, step: int) -> tuple[Any, np.ndarray | None]:
         """(inputs, targets) of the global step, counted over epochs."""
         epoch, position = divmod(int(step), len(self))
-        index = self._epoch_order(epoch)[: self.samples or None][position * self.batch_size : (position + 1) * self.batch_size]
+        index = self._epoch_order(epoch)[: self.samples or None][
+            position * self.batch_size : (position + 1) * self.batch_size
+        ]
         inputs = self._inputs(index)
         if self.symmetry is not None:
             inputs = transformed(inputs, self.symmetry[index], self.preprocess)

@@ -51,7 +51,9 @@ def _tf_batches(examples: Examples, steps: range) -> Any:
     leaves = tf.nest.flatten(template)
     fixed = preprocessor_of(examples.preprocess).FIXED_SHAPE
     # Rasters of clusters differ in size from batch to batch, but not in their channels.
-    shapes = [(None, *leaf.shape[1:]) if fixed or leaf.ndim < 3 else (None, None, None, leaf.shape[-1]) for leaf in leaves]
+    shapes = [
+        (None, *leaf.shape[1:]) if fixed or leaf.ndim < 3 else (None, None, None, leaf.shape[-1]) for leaf in leaves
+    ]
 
     def lookup(step: Any) -> Any:
         arrays = tf.numpy_function(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,10 @@ def clear(folder: Path) -> None:
         "baseline.parquet",
     ):
         (folder / name).unlink(missing_ok=True)
-    for plot in (folder / "plots").glob("*.png"):
+    for plot in [*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]:
         plot.unlink()
+    for part in (folder / "snapshots", *folder.glob("size-*")):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def versions() -> dict[str, str]:

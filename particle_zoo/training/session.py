@@ -16,7 +16,7 @@ from particle_zoo import data, registry
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import run_folder
+from particle_zoo.training import progressive, run_folder, snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.fit import fit
 
@@ -206,9 +206,22 @@ def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
             click.echo(
                 f"first {settings['pretrain_epochs']} epochs on {settings['pretrain_clusters']:,} simulated clusters"
             )
-        options: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "verbose": verbose}
-        job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), **options))
-    fit(job.model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
+        recipe: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "verbose": verbose}
+        job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), **recipe))
+    progressive.grow(job, folder, verbose=verbose)
+    callbacks: list[keras.callbacks.Callback] = []
+    shown = getattr(job.model.zoo_config, "snapshots", 0)
+    if shown:
+        held_out = job.validation if len(job.validation) else job.train
+        callbacks.append(snapshots.Snapshots(folder, snapshots.examples(held_out, shown)))
+    options: dict[str, Any] = {
+        "classes": job.classes,
+        "seed": job.seed,
+        "folder": folder,
+        "verbose": verbose,
+        "callbacks": callbacks,
+    }
+    fit(job.model, job.train, job.validation, **options)
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
     write_card(folder, job.card.name, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
     return metrics

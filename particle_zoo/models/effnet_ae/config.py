@@ -90,5 +90,3 @@ class EffNetClassifierConfig(EffNetConfig):
     )
     epochs: int = pydantic.Field(10, ge=1)
     patience: int = pydantic.Field(3, ge=0, description="epochs without improvement before stopping; 0 never stops")
-
-
