@@ -20,7 +20,7 @@ from particle_zoo.data.load import SOURCES
 from particle_zoo.evaluation.proton_electron import networks, rivals, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare, fractions
 from particle_zoo.evaluation.proton_electron.sample import Sample
-from particle_zoo.evaluation.proton_electron.settings import FORMS, Ablation, Settings
+from particle_zoo.evaluation.proton_electron.settings import FORMS, Ablation, Form, Settings
 
 ORBIT = "timepix1_clusters/satram_simulated_orbit"
 DATA_LOAD = particle_zoo.data.load
@@ -312,6 +312,32 @@ def test_ablations_have_a_table_of_their_own(tmp_path: Path, capsys: pytest.Capt
     assert "random forest" not in printed
     assert not (tmp_path / "results.json").exists()
     assert len(list((tmp_path / "pretrained").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_the_real_networks_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
+    budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 64, "train": 200, "validation": 40}
+    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100))
+    arguments = ["proton_electron", "--seeds", "1", "--size", "64", "--epochs", "1", "--pretrain-epochs", "1"]
+    arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]
+    result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found == json.loads((tmp_path / "s" / "results.json").read_text())
+    networks_there = ["tiny_timepix_cnn", "tiny_effnet_classifier, from scratch", "tiny_effnet_classifier, pretrained"]
+    assert list(found["sentences"]) == networks_there
+    for name in networks_there:
+        assert len(np.unique(predicted(tmp_path / "s")[f"{study.plain(name)}-100-0"])) > 50
+        assert found["sentences"][name] in result.output
+    config = json.loads(
+        (tmp_path / "s" / "networks" / "tiny_effnet_classifier_pretrained-100-0" / "config.json").read_text()
+    )
+    assert config["init"] == str(tmp_path / "s" / "pretrained" / "tiny_effnet_ae")
+    # Given again, the command trains nothing and says the same.
+    again = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+    assert "pretraining" not in again.output
+    assert json.loads((tmp_path / "s.json").read_text()) == found
 
 
 # === Command ===

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from particle_zoo import registry
+from particle_zoo import data, registry
+from particle_zoo.cli import write_json
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation import baseline, classifier
 from particle_zoo.evaluation.proton_electron.sample import Sample, share
@@ -22,8 +23,8 @@ from particle_zoo.training.fit import fit
 from particle_zoo.training.pretrain import settle
 from particle_zoo.weights import WEIGHTS, load_run, sha256, write_card
 
-FINISHED = "card.json"
-"""What a run folder has once its training is over."""
+FINISHED = "metrics.json"
+"""What the run folder of a pretraining has once it is over."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def pretrain(
     job = session.prepare(registry.info(model), chosen, seed=0, dataset=settings.pretraining, data_dir=data_dir)
     if not quiet:
         click.echo(f"pretraining {model} on {len(job.train):,} clusters of {job.dataset}, into {folder}")
-    _fit(job, folder, quiet=quiet)
+    run_folder.start(folder, job.config(), resume=(folder / "config.json").exists())
+    write_json(folder / FINISHED, session.train(job, folder, quiet=quiet))
     return folder
 
 
@@ -116,7 +118,8 @@ def train(
         quiet: no progress.
     """
     keras.utils.clear_session(free_memory=True)
-    card, start = registry.info(model), str(init) if init else "none"
+    # In full: a study that goes on may be started from another place.
+    card, start = registry.info(model), str(init.resolve()) if init else "none"
     chosen = overrides(settings, model, {**(further or {}), "epochs": settings.epochs_of(model, fraction)})
     if "watch_clusters" in registry.config_class(model).model_fields:
         # A part of the validation clusters would not be balanced.
@@ -131,21 +134,17 @@ def train(
         clusters.fingerprint,
     )  # fmt: skip
     session.initialise(job, start)
-    _fit(job, folder, quiet=quiet)
-    probability = classifier.probabilities(job.model, clusters.test)[:, 0]
+    run_folder.start(folder, job.config(), resume=resumed)
+    baseline.store(folder / "baseline.parquet", train)
+    # Not `session.train`, which scores the training clusters too: that takes longer than to learn from them.
+    verbose = 0 if quiet else 2
+    fit(network, train, validation, classes=clusters.classes, seed=seed, folder=folder, verbose=verbose)
+    write_card(folder, card.name, {"dataset": settings.dataset, "classes": clusters.classes})
+    probability = classifier.probabilities(network, clusters.test)[:, 0]
     seconds = time.perf_counter() - started
     # The validation clusters are balanced, and so is their accuracy.
     curve = pd.read_csv(folder / "history.csv")["val_accuracy"].to_numpy()
     return Prediction(probability.astype(np.float64), seconds, curve, resumed)
-
-
-def _fit(job: session.Job, folder: Path, *, quiet: bool) -> None:
-    """What `session.train` does, without scores and figures of the training clusters: they would take longer than to learn."""
-    run_folder.start(folder, job.config(), resume=(folder / "config.json").exists())
-    baseline.store(folder / "baseline.parquet", job.train)
-    verbose = 0 if quiet else 2
-    fit(job.model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
-    write_card(folder, job.card.name, {"dataset": job.dataset, "classes": job.classes})
 
 
 def check_start(settings: Settings, run: Path) -> str:
@@ -156,7 +155,8 @@ def check_start(settings: Settings, run: Path) -> str:
     """
     if not (run / WEIGHTS).is_file():
         raise InputError(f"--pretrained {run} holds no {WEIGHTS}; give the folder of a finished run of an autoencoder")
-    model = registry.create(settings.classifier, **overrides(settings, settings.classifier))
+    classes = len(data.dataset_classes(settings.dataset))
+    model = registry.create(settings.classifier, **overrides(settings, settings.classifier), classes=classes)
     model.start_from(load_run(run)[0])
     keras.utils.clear_session(free_memory=True)
     return sha256(run / WEIGHTS)[:16]
