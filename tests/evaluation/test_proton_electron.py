@@ -67,13 +67,54 @@ def predicted(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: np.load(path)["probability"] for path in sorted((folder / "predictions").glob("*.npz"))}
 
 
+Study = tuple[Path, dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def finished(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def trained(source: Any, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Folder and result of a whole study."""
     folder = tmp_path_factory.mktemp("study") / "study"
     with pytest.MonkeyPatch.context() as patch:
         make_few(source, patch)
         return folder, compare(tiny(), folder, quiet=True)
+
+
+def replace_networks(patch: pytest.MonkeyPatch) -> None:
+    """Put something in the place of the networks that is quick and knows the energy of a cluster roughly."""
+
+    def train(
+        settings: Settings,
+        model: str,
+        clusters: Sample,
+        folder: Path,
+        *,
+        seed: int,
+        fraction: float,
+        init: Any,
+        **_: Any,
+    ) -> networks.Prediction:
+        rng = np.random.default_rng((seed, round(100 * fraction), init is not None))
+        energy = clusters.test.table["energy_sum"].to_numpy() / clusters.test.sizes
+        probability = 1 / (1 + np.exp(-np.log(energy / 25) - rng.normal(0, 0.5, len(energy))))
+        return networks.Prediction(probability, 1.5, np.linspace(0.6, 0.8, settings.epochs_of(model, fraction)))
+
+    patch.setattr(networks, "train", train)
+    patch.setattr(networks, "pretrain", lambda settings, model, folder, *_, **__: folder)
+
+
+@pytest.fixture(scope="module")
+def finished(source: Any, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """As `trained`, with something else in the place of the networks."""
+    folder = tmp_path_factory.mktemp("study") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        make_few(source, patch)
+        replace_networks(patch)
+        return folder, compare(tiny(), folder, quiet=True)
+
+
+@pytest.fixture
+def _no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_networks(monkeypatch)
 
 
 # === Sample ===
@@ -151,7 +192,7 @@ def test_features_do_not_depend_on_place_or_direction() -> None:
 # === Study ===
 
 
-def test_every_method_has_every_seed_and_share(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_every_method_has_every_seed_and_share(finished: Study) -> None:
     folder, result = finished
     assert list(result["methods"]) == [
         "majority", "energy and size cut", "random forest", "gradient boosting",
@@ -174,16 +215,15 @@ def test_every_method_has_every_seed_and_share(finished: tuple[Path, dict[str, A
         assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_seeds_give_different_networks(finished: tuple[Path, dict[str, Any]]) -> None:
-    found = predicted(finished[0])
+@pytest.mark.slow
+def test_seeds_give_different_networks(trained: Study) -> None:
+    found = predicted(trained[0])
     for name in ("tiny_cnn-100", "tiny_cnn_from_scratch-100", "tiny_cnn_pretrained-100", "random_forest-100"):
         assert not np.allclose(found[f"{name}-0"], found[f"{name}-1"]), name
     assert not np.allclose(found["tiny_cnn_from_scratch-100-0"], found["tiny_cnn_pretrained-100-0"])
 
 
-def test_the_json_holds_what_is_printed(
-    finished: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_json_holds_what_is_printed(finished: Study, capsys: pytest.CaptureFixture[str]) -> None:
     folder, result = finished
     again = compare(tiny(), folder, quiet=True)
     printed = capsys.readouterr().out
@@ -196,15 +236,13 @@ def test_the_json_holds_what_is_printed(
         assert sentence in printed
 
 
-def test_what_is_there_is_not_trained_again(
-    finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_there_is_not_trained_again(finished: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, result = finished
 
     def forbidden(*arguments: Any, **options: Any) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(networks, "fit", forbidden)
+    monkeypatch.setattr(networks, "train", forbidden)
     monkeypatch.setattr(study, "_rival", forbidden)
     # Fewer seeds are part of what there is, more resamples nothing to be learned.
     assert compare(tiny(seeds=1, resamples=60), folder, quiet=True)["methods"].keys() == result["methods"].keys()
@@ -229,8 +267,9 @@ def stop_at(
     monkeypatch.setattr(module, name, interrupted)
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_ends_as_if_it_had_not_been(
-    finished: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = networks.fit
 
@@ -249,7 +288,7 @@ def test_an_interrupted_study_ends_as_if_it_had_not_been(
     assert "tiny_cnn-100-0" in predicted(tmp_path)
     assert name not in predicted(tmp_path)
     compare(settings, tmp_path, quiet=True)
-    after, expected = predicted(tmp_path), predicted(finished[0])
+    after, expected = predicted(tmp_path), predicted(trained[0])
     assert after.keys() == {name for name in expected if name.endswith("-100-0")}
     for name, values in after.items():
         np.testing.assert_allclose(values, expected[name], atol=1e-5, err_msg=name)
@@ -264,9 +303,7 @@ def test_an_interrupted_study_ends_as_if_it_had_not_been(
         ({"network_settings": {"input": "mask"}}, "started with network_settings"),
     ],
 )
-def test_other_settings_in_the_same_folder(
-    finished: tuple[Path, dict[str, Any]], changes: dict[str, Any], text: str
-) -> None:
+def test_other_settings_in_the_same_folder(finished: Study, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
         compare(tiny(**changes), finished[0], quiet=True)
 
@@ -291,19 +328,20 @@ def test_a_damaged_prediction(content: bytes, tmp_path: Path) -> None:
         compare(tiny(), tmp_path, quiet=True)
 
 
-def test_a_run_takes_the_place_of_the_pretraining(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    run = finished[0] / "pretrained" / "tiny_cnn"
+@pytest.mark.slow
+def test_a_run_takes_the_place_of_the_pretraining(trained: Study, tmp_path: Path) -> None:
+    run = trained[0] / "pretrained" / "tiny_cnn"
     result = compare(tiny(seeds=1, fractions=(1.0,)), tmp_path / "s", pretrained=run, quiet=True)
     assert not (tmp_path / "s" / "pretrained").exists()
     name = "tiny_cnn_pretrained-100-0"
-    np.testing.assert_allclose(predicted(tmp_path / "s")[name], predicted(finished[0])[name], atol=1e-6)
+    np.testing.assert_allclose(predicted(tmp_path / "s")[name], predicted(trained[0])[name], atol=1e-6)
     assert result["settings"]["pretrained"] == networks.check_start(tiny(), run)
     with pytest.raises(InputError, match="started with pretrained"):
         compare(tiny(), tmp_path / "s", quiet=True)
 
 
+@pytest.mark.usefixtures("_no_networks")
 def test_ablations_have_a_table_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The stand-in has one kind of weights for both inputs.
     result = compare(tiny(seeds=1), tmp_path, ablations=True, quiet=True)
     printed = capsys.readouterr().out
     assert list(result["methods"]) == ["ablation: usual", "ablation: masks"]
@@ -311,7 +349,7 @@ def test_ablations_have_a_table_of_their_own(tmp_path: Path, capsys: pytest.Capt
     assert result["sentences"]["ablation: masks"] in printed
     assert "random forest" not in printed
     assert not (tmp_path / "results.json").exists()
-    assert len(list((tmp_path / "pretrained").iterdir())) == 2
+    assert len(predicted(tmp_path)) == 2
 
 
 @pytest.mark.slow
@@ -390,8 +428,9 @@ def test_a_pretrained_run_that_is_none(tmp_path: Path) -> None:
         compare(tiny(), tmp_path / "s", pretrained=tmp_path, quiet=True)
 
 
-def test_sample_is_what_the_networks_see(finished: tuple[Path, dict[str, Any]]) -> None:
-    config = json.loads((finished[0] / "networks" / "tiny_cnn-100-0" / "config.json").read_text())
+@pytest.mark.slow
+def test_sample_is_what_the_networks_see(trained: Study) -> None:
+    config = json.loads((trained[0] / "networks" / "tiny_cnn-100-0" / "config.json").read_text())
     clusters: Sample = sample.load(tiny())
     assert config["classes"] == list(clusters.classes) == ["proton", "electron"]
     assert config["fingerprint"] == clusters.fingerprint
