@@ -125,10 +125,14 @@ def balance(
 @click.option("--seeds", type=click.IntRange(1), default=3, help="Trainings of every method that depends on a seed.")
 @click.option("--size", type=click.IntRange(8), help="Side of the networks' images, px.  [default: small 96, full 384]")
 @click.option("--backbone", help="B0 to B7.  [default: small B0, full B4]")
-@click.option("--train", "train", type=click.IntRange(4), help="Training clusters, both particles together.")
-@click.option("--test", "test", type=click.IntRange(10), help="Score on the first N test clusters only.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes of every network over all training clusters.")
-@click.option("--pretrain-epochs", type=click.IntRange(1), help="Passes of the autoencoder over its clusters.")
+@click.option(
+    "--train", "train", type=click.IntRange(4), help="Training clusters, both together.  [default: the form's]"
+)
+@click.option(
+    "--test", "test", type=click.IntRange(10), help="Score on the first N test clusters.  [default: the form's]"
+)
+@click.option("--epochs", type=click.IntRange(1), help="Of every network, on all labels.  [default: the form's]")
+@click.option("--pretrain-epochs", type=click.IntRange(1), help="Of the autoencoder.  [default: the form's]")
 @click.option("--fractions", metavar="PERCENT,...", help="Shares of the training labels.  [default: 1,10,100]")
 @click.option(
     "--pretrained", type=click.Path(path_type=Path), metavar="RUN", help="Start from this run instead of pretraining."

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import particle_zoo.data
 from particle_zoo import Clusters, InputError, UnknownModelError
-from particle_zoo.benchmark import benchmark
+from particle_zoo.benchmark import benchmark, main
 from particle_zoo.data import timepix1
 from particle_zoo.data.load import SOURCES
 from particle_zoo.evaluation.proton_electron import networks, rivals, sample, study
@@ -308,16 +308,25 @@ def test_other_settings_in_the_same_folder(finished: Study, changes: dict[str, A
         compare(tiny(**changes), finished[0], quiet=True)
 
 
+@pytest.mark.usefixtures("_no_networks")
 def test_force_starts_over_and_keeps_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "settings.json").write_text(json.dumps({"epochs": 99}))
     (tmp_path / "predictions").mkdir()
     (tmp_path / "predictions" / "random_forest-100-0.npz").write_bytes(b"old")
-    settings = tiny()
     with pytest.raises(InputError, match="start over with --force"):
-        study.open_folder(tmp_path, settings, "f", force=False)
-    study.open_folder(tmp_path, settings, "f", force=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "settings.json"]
+        compare(tiny(), tmp_path, quiet=True)
+    compare(tiny(seeds=1), tmp_path, force=True, quiet=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert json.loads((tmp_path / "settings.json").read_text())["epochs"] == 2
+    assert len(predicted(tmp_path)["random_forest-100-0"]) == 150
+
+
+@pytest.mark.usefixtures("_no_networks")
+def test_impossible_settings_leave_nothing_in_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--train 100000"):
+        compare(tiny(train=100_000), tmp_path / "s", quiet=True)
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive"])
@@ -398,13 +407,21 @@ def test_forms_and_shares_of_the_command() -> None:
         (["--seeds", "0"], "Invalid value for '--seeds'"),
         (["--spectrum", "sun"], "'sun' is not one of 'orbit', 'benchmark'"),
         (["--train", "3"], "Invalid value for '--train'"),
+        (["--backbone", "B9"], "backbone: Input should be 'B0', 'B1'"),
+        (["--size", "100"], "size must be a multiple of 32, such as 96"),
+        (["--pretrained", "nowhere"], "--pretrained nowhere holds no model.weights.h5; give the folder"),
     ],
 )
-def test_bad_options(arguments: list[str], text: str) -> None:
-    result = CliRunner().invoke(benchmark, ["proton_electron", *arguments])
-    assert result.exit_code != 0
-    assert text in (result.output or str(result.exception)) + str(result.exception)
-    assert isinstance(result.exception, (InputError, SystemExit))
+def test_bad_options_are_one_sentence_and_exit_2(
+    arguments: list[str], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", "proton_electron", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert text in said[0]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from particle_zoo import data
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.proton_electron import networks, report, results, sample, study
 from particle_zoo.evaluation.proton_electron.settings import Settings
@@ -44,8 +45,11 @@ def compare(
     study.check_models(settings, trials)
     if pretrained:
         settings = settings.model_copy(update={"pretrained": networks.check_start(settings, pretrained)})
+    if not force:
+        study.check_folder(folder, settings, data.fingerprint(settings.dataset, data_dir=data_dir))
+    # Settings that turn out to be impossible must not be those that the folder was started with.
     clusters = sample.load(settings, data_dir)
-    study.open_folder(folder, settings, clusters.fingerprint, force=force)
+    study.begin(folder, settings, clusters.fingerprint, force=force)
     if not quiet:
         click.echo(f"{len(trials)} trainings, kept in {folder}; a stopped study goes on when it is started again")
     done = study.run(settings, trials, clusters, folder, pretrained=pretrained, data_dir=data_dir, quiet=quiet)

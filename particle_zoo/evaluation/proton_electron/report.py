@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from particle_zoo.cli import table, write_json
 from particle_zoo.evaluation.proton_electron.scores import SIZE_BINS
@@ -35,7 +34,6 @@ def show(result: dict[str, Any], folder: Path) -> None:
                 _interval(numbers.get(f"balanced accuracy, {BIGGEST}")),
                 _interval(against, sign="+"),
                 _spread(numbers["balanced accuracy"]),
-                f"{np.mean(result['seconds'][name]['1']):.1f}",
             )
         )
     columns = (
@@ -90,14 +88,14 @@ def _by_size(result: dict[str, Any]) -> None:
 
 
 def _by_energy(result: dict[str, Any]) -> None:
-    rows = []
     for particle, counts in result["data"]["of_energy"].items():
+        rows = []
         for energy, n in counts.items():
             numbers = (found[f"recall, {particle}, {energy}"] for found in result["methods"].values())
-            rows.append((f"{particle}, {energy}", f"{n:,}", *map(_half_width, numbers)))
-    title = "accuracy by particle and kinetic energy of its primary; percent, half the width of the 95 % interval"
-    # A word a line: seven methods beside each other.
-    table(title, ("primary", "clusters", *(name.replace(" ", "\n") for name in result["methods"])), rows)
+            rows.append((energy, f"{n:,}", *map(_half_width, numbers)))
+        # A word a line: seven methods beside each other.
+        columns = ("primary", "clusters", *(name.replace(" ", "\n") for name in result["methods"]))
+        table(f"{particle}s recognised, by their kinetic energy; percent, half the 95 % interval", columns, rows)
 
 
 def _epochs(result: dict[str, Any]) -> None:

@@ -101,8 +101,8 @@ def check_models(settings: Settings, trials: list[Trial]) -> None:
             networks.overrides(settings, model, trial.settings)
 
 
-def open_folder(folder: Path, settings: Settings, fingerprint: str, *, force: bool) -> None:
-    """Write settings.json, or see that a study that is continued was started with the same settings.
+def check_folder(folder: Path, settings: Settings, fingerprint: str) -> None:
+    """See that a study that goes on was started with the same settings.
 
     Raises:
         InputError: other settings, or a file in the way.
@@ -110,23 +110,30 @@ def open_folder(folder: Path, settings: Settings, fingerprint: str, *, force: bo
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output {folder} is a file; give a folder")
     path = folder / "settings.json"
-    if force:
-        for name in PARTS:
-            part = folder / name
-            if part.is_dir():
-                shutil.rmtree(part)
-            else:
-                part.unlink(missing_ok=True)
-    now = {**settings.model_dump(mode="json"), "fingerprint": fingerprint}
-    if path.exists():
-        before = read_json(path, what="settings of the study")
-        for key in sorted({*before, *now} - {*RESULTS_ONLY}):
-            if before.get(key) != now.get(key):
-                raise InputError(
-                    f"{folder} was started with {key} {before.get(key)!r}, now it is {now.get(key)!r}; repeat the first "
-                    "command, choose another --output, or start over with --force"
-                )
-    write_json(path, now)
+    if not path.exists():
+        return
+    before, now = read_json(path, what="settings of the study"), _written(settings, fingerprint)
+    for key in sorted({*before, *now} - {*RESULTS_ONLY}):
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"{folder} was started with {key} {before.get(key)!r}, now it is {now.get(key)!r}; repeat the first "
+                "command, choose another --output, or start over with --force"
+            )
+
+
+def begin(folder: Path, settings: Settings, fingerprint: str, *, force: bool) -> None:
+    """Write settings.json; with `force` remove what an earlier study has left, and nothing else that lies in the folder."""
+    for name in PARTS if force else ():
+        part = folder / name
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+    write_json(folder / "settings.json", _written(settings, fingerprint))
+
+
+def _written(settings: Settings, fingerprint: str) -> dict[str, Any]:
+    return {**settings.model_dump(mode="json"), "fingerprint": fingerprint}
 
 
 def run(
