@@ -50,35 +50,43 @@ def label_fraction(result: dict[str, Any], path: Path) -> None:
 def accuracy_size(result: dict[str, Any], path: Path) -> None:
     """Draw accuracy by cluster size, with intervals."""
     counts = result["data"]["of_size"]
-    with figure(path, figsize=(7, 4.6)) as (_, axes):
+    with figure(path, figsize=(7, 5.4)) as (canvas, axes):
         axis = axes[0, 0]
+        step = 0.7 / len(result["methods"])
         for i, (name, numbers) in enumerate(result["methods"].items()):
-            there = [k for k, size in enumerate(counts) if f"accuracy, {size}" in numbers]
-            sizes = list(counts)
-            _errors(axis, [k + 0.08 * i for k in there], [numbers[f"accuracy, {sizes[k]}"] for k in there], name)
+            there = [(k, f"accuracy, {size}") for k, size in enumerate(counts) if f"accuracy, {size}" in numbers]
+            places = [k + step * i - 0.35 for k, _ in there]
+            _errors(axis, places, [numbers[key] for _, key in there], name, linestyle="none")
         axis.set_xticks(range(len(counts)), [f"{size}\n{n:,} clusters" for size, n in counts.items()])
         axis.set_xlabel("cluster size")
         axis.set_ylabel("accuracy, test")
-        axis.legend()
+        axis.grid(axis="y", alpha=0.3)
+        canvas.legend(loc="outside lower center", ncols=2)
 
 
 def accuracy_energy(result: dict[str, Any], path: Path) -> None:
     """Draw accuracy by kinetic energy of the primary, with intervals, a panel a particle."""
     particles = result["data"]["of_energy"]
-    with figure(path, 1, len(particles), figsize=(5.5 * len(particles), 4.6)) as (_, axes):
+    with figure(path, 1, len(particles), figsize=(5.5 * len(particles), 5.4)) as (canvas, axes):
         for axis, (particle, counts) in zip(axes[0], particles.items(), strict=True):
-            low, high = np.array([[float(e) for e in name.removesuffix(" MeV").split("-")] for name in counts]).T
+            edges = [name.removesuffix(" MeV").split("-") for name in counts]
+            low, high = np.array(edges, float).T
             for i, (name, numbers) in enumerate(result["methods"].items()):
                 found = [numbers[f"recall, {particle}, {energy}"] for energy in counts]
                 _errors(axis, np.sqrt(low * high) * 1.015**i, found, name)
             axis.set_xscale("log")
+            labels = {float(edge): edge for pair in edges for edge in pair}
+            axis.set_xticks(list(labels), list(labels.values()))
+            axis.minorticks_off()
             axis.set_xlabel(f"kinetic energy of the {particle} (MeV)")
             axis.set_ylabel("share recognised, test")
-        axes[0, 0].legend()
+            axis.grid(axis="y", alpha=0.3)
+        canvas.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
-def _errors(axis: Any, x: Any, numbers: Sequence[dict[str, Any]], label: str) -> None:
+def _errors(axis: Any, x: Any, numbers: Sequence[dict[str, Any]], label: str, linestyle: str = "-") -> None:
     value, low, high = (np.array([number[key] for number in numbers]) for key in ("value", "low", "high"))
     # A percentile interval need not hold the value it belongs to.
     error = np.maximum([value - low, high - value], 0)
-    axis.errorbar(x, value, error, marker="o", markersize=3, linewidth=1, capsize=2, label=label)
+    style: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1, "capsize": 2, "linestyle": linestyle}
+    axis.errorbar(x, value, error, label=label, elinewidth=1, **style)

@@ -43,7 +43,6 @@ def show(result: dict[str, Any], folder: Path) -> None:
         f"{BIGGEST}, balanced",
         "minus forest",
         "over seeds",
-        "seconds",
     )
     table(title, columns, rows)
     _by_size(result)
@@ -103,16 +102,13 @@ def _epochs(result: dict[str, Any]) -> None:
         return
     curves = {name: plots.mean_curve(seeds) for name, seeds in result["epochs"].items()}
     longest = max(map(len, curves.values()))
-    shown = sorted({*(n for n in EPOCHS_SHOWN if n < longest), longest})
+    shown = [n for n in EPOCHS_SHOWN if n <= longest]
     rows = [
-        (name, *(f"{100 * curve[n - 1]:.2f}" if n <= len(curve) else "" for n in shown))
+        (name, *(_percent(curve[n - 1]) if n <= len(curve) else "" for n in shown), _percent(curve[-1]))
         for name, curve in curves.items()
     ]
-    table(
-        "balanced accuracy on the validation clusters after so many epochs, mean over seeds",
-        ("network", *map(str, shown)),
-        rows,
-    )
+    columns = ("network", *map(str, shown), "last")
+    table("validation clusters: balanced accuracy after so many epochs, mean over seeds", columns, rows)
 
 
 def _fractions(result: dict[str, Any]) -> None:
@@ -132,6 +128,10 @@ def _figures(result: dict[str, Any], folder: Path) -> None:
     plots.label_fraction(result, folder / "label_fraction.png")
     plots.accuracy_size(result, folder / "accuracy_size.png")
     plots.accuracy_energy(result, folder / "accuracy_energy.png")
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
 
 
 def _interval(number: dict[str, Any] | None, sign: str = "") -> str:
