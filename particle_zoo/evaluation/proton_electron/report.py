@@ -23,28 +23,7 @@ def show(result: dict[str, Any], folder: Path) -> None:
         f"{' / '.join(data['classes'])}, spectrum {spectrum}: {data['train']:,} training and {data['test']:,} test clusters of "
         f"{data['test_primaries']:,} primaries; percent with 95 % intervals"
     )
-    rows = []
-    for name, numbers in result["methods"].items():
-        against = result["differences"].get(name)
-        rows.append(
-            (
-                name,
-                _interval(numbers["balanced accuracy"]),
-                _interval(numbers["ROC AUC"]),
-                _interval(numbers.get(f"balanced accuracy, {BIGGEST}")),
-                _interval(against, sign="+"),
-                _spread(numbers["balanced accuracy"]),
-            )
-        )
-    columns = (
-        "method",
-        "balanced accuracy",
-        "ROC AUC",
-        f"{BIGGEST}, balanced",
-        "minus forest",
-        "over seeds",
-    )
-    table(title, columns, rows)
+    _scores(title, result, "method", "forest")
     _by_size(result)
     _by_energy(result)
     _epochs(result)
@@ -57,7 +36,14 @@ def show(result: dict[str, Any], folder: Path) -> None:
 def show_ablations(result: dict[str, Any], folder: Path) -> None:
     """Print `results.collect_ablations` and write ablations.json."""
     write_json(folder / "ablations.json", result)
-    first = next(iter(result["methods"]))
+    title = "the classifier after each pretraining of the same length; percent with 95 % intervals"
+    _scores(title, result, "pretraining", next(iter(result["methods"])))
+    _epochs(result)
+    for sentence in result["sentences"].values():
+        click.echo(sentence)
+
+
+def _scores(title: str, result: dict[str, Any], first: str, other: str) -> None:
     rows = [
         (
             name,
@@ -69,11 +55,7 @@ def show_ablations(result: dict[str, Any], folder: Path) -> None:
         )
         for name, numbers in result["methods"].items()
     ]
-    columns = ("pretraining", "balanced accuracy", "ROC AUC", f"{BIGGEST}, balanced", f"minus {first}", "over seeds")
-    table("the classifier after each pretraining of the same length; percent with 95 % intervals", columns, rows)
-    _epochs(result)
-    for sentence in result["sentences"].values():
-        click.echo(sentence)
+    table(title, (first, "balanced accuracy", "ROC AUC", f"{BIGGEST}, balanced", f"minus {other}", "over seeds"), rows)
 
 
 def _by_size(result: dict[str, Any]) -> None:

@@ -86,7 +86,9 @@ class Form(pydantic.BaseModel):
 
 
 FORMS = {
-    "small": Form(train=4_000, validation=1_000, test=10_000, epochs=4, pretrain_clusters=4_000, most_passes=10),
+    "small": Form(
+        train=4_000, validation=1_000, test=5_000, epochs=3, most_passes=4, pretrain_clusters=4_000, pretrain_epochs=3
+    ),
     "full": Form(backbone="B4", size=384, validation=10_000, epochs=20, cnn_epochs=30, pretrain_epochs=20),
 }
 """`small` is for two cores and an hour; `full` takes all clusters and wants a GPU."""
