@@ -55,9 +55,9 @@ def evaluate(
 
     Classifiers: accuracy, balanced accuracy, precision, recall and confusion matrix beside a random forest on shape
     features and the majority class. Variational autoencoders: reconstruction and KL terms, and how well the classes
-    can be read off the latent mean, the metadata and the pixels. Autoencoders: energy error, mask overlap and sharpness of the
-    reconstruction by track type beside PCA, and how well length and angle of a track can be read off the latent vector.
-    With --protocol kfold or seed, NAME is a model's.
+    can be read off the latent mean, the metadata and the pixels. Autoencoders: energy error, mask overlap and sharpness
+    of reconstructions by track type beside PCA, and how well length and angle of a track can be read off the latent
+    vector. With --protocol kfold or seed, NAME is a model's.
     """
     if protocol != "split" and options["compare"]:
         raise InputError("--compare takes two trained runs; leave --protocol out")

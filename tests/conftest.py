@@ -17,7 +17,7 @@ with warnings.catch_warnings():
     import tensorflow_datasets  # noqa: F401
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.simulation import ccd
+from particle_zoo.simulation import ccd, simulate
 
 # The first call of a compiled function compiles it, which no deadline allows for.
 hypothesis.settings.register_profile("compiled", deadline=None)
@@ -43,6 +43,17 @@ def simulated() -> Clusters:
 def three_classes(simulated: Clusters) -> Clusters:
     """The clusters of the seed's three classes."""
     return simulated[np.isin(simulated.labels, ["xray", "electron", "muon"])]
+
+
+@pytest.fixture(scope="session")
+def timepix3() -> Clusters:
+    """60 clusters of electrons and protons in keV with times, alternating, at least 3 px."""
+    kinds = {"electron": {"energy_mev": 1.5}, "proton": {"energy_mev": 30.0}}
+    parts = [
+        simulate("timepix3_500um", particle=name, n=60, seed=4, angles="isotropic", **e) for name, e in kinds.items()
+    ]
+    chosen = [part[part.sizes >= 3][:30] for part in parts]
+    return Clusters.concat(chosen)[np.arange(60).reshape(2, 30).T.ravel()]
 
 
 @pytest.fixture(autouse=True)

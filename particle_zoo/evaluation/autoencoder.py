@@ -48,12 +48,14 @@ def report(
     pca = ImagePCA.of(model, train, width, seed=seed)
     found = reconstruction.rows(model, clusters, pca)
     methods = {name: reconstruction.summary(rows, kinds) for name, rows in found.items()}
-    _print(methods, pca)
+    seen = _decoder_sees(model, width)
+    _print(methods, pca, width, seen)
     by_track_type(model, clusters, kinds, plots / "reconstructions_by_type.png")
     click.echo(f"figure: {plots / 'reconstructions_by_type.png'}")
     return {
         "methods": methods,
         "latent": width,
+        "decoder_sees": seen,
         "pca": {"components": pca.components, "clusters": pca.clusters},
         "probe": _probe(model, untrained, pca, clusters, seed),
     }
@@ -94,7 +96,14 @@ def compare(
     return dict(zip(("first", "second"), ({"run": n, **p} for n, p in zip(names, pair, strict=True)), strict=True))
 
 
-def _print(methods: dict[str, dict[str, Any]], pca: ImagePCA) -> None:
+def _decoder_sees(model: Any, latent_size: int) -> int:
+    """Values between encoder and decoder: the latent vector, or with latent=pool the whole map it is the mean of."""
+    if getattr(model.zoo_config, "latent", None) != "pool":
+        return latent_size
+    return int(np.prod(model.encoder.output.shape[1:]))
+
+
+def _print(methods: dict[str, dict[str, Any]], pca: ImagePCA, width: int, seen: int) -> None:
     first = next(iter(methods.values()))
     table(
         f"reconstruction of {first['n']} clusters, sharpness of {first['thin_tracks']} thin straight tracks",
@@ -111,6 +120,10 @@ def _print(methods: dict[str, dict[str, Any]], pca: ImagePCA) -> None:
         ],
     )
     click.echo(f"PCA: {pca.components} components of {pca.clusters} training clusters, on the pixels the encoder sees")
+    if seen != width:
+        click.echo(
+            f"the decoder sees {seen:,} values, of which the latent vector keeps {width:,} means; PCA has those only"
+        )
 
 
 def _probe(model: Any, untrained: Any, pca: ImagePCA, clusters: Clusters, seed: int) -> dict[str, Any] | None:
@@ -131,8 +144,11 @@ def _probe(model: Any, untrained: Any, pca: ImagePCA, clusters: Clusters, seed: 
     angles = next(iter(found.values()))["angle_n"]
     table(
         f"linear probe of {len(chosen)} tracks of more than {LONGER_PX} px, {angles} of them with an angle",
-        ("representation", "length R2", "angle, median error (deg)", "mean (deg)"),
-        [(name, row["length_r2"], _cell(row["angle_median"]), _cell(row["angle_mean"])) for name, row in found.items()],
+        ("representation", "length R2", "beyond the enlargement", "angle, median error (deg)", "mean (deg)"),
+        [
+            (name, row["length_r2"], row["length_beyond"], _cell(row["angle_median"]), _cell(row["angle_mean"]))
+            for name, row in found.items()
+        ],
     )
     return found
 

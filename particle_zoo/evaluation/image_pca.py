@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
+from particle_zoo.pipelines.balance import flat_probabilities
 
 BATCH = 16
 """Clusters enlarged at a time; 28 MB of 384 px images."""
@@ -15,8 +17,8 @@ BATCH = 16
 CLUSTERS = 2000
 """Most training clusters that the components come from: the eigenvalue problem has one row a cluster."""
 
-VALUES = 2**25
-"""Most pixels with a value in those; 400 MB."""
+VALUES = 2**24
+"""Most pixels with a value in those; 200 MB."""
 
 
 def enlarged(model: Any, clusters: Clusters) -> Iterator[tuple[slice, Any, np.ndarray]]:
@@ -62,13 +64,23 @@ class ImagePCA:
     def of(cls, model: Any, clusters: Clusters, components: int, *, seed: int = 0) -> ImagePCA:
         """Components of a random part of training clusters: at most `CLUSTERS` of them, and `VALUES` pixels.
 
+        Sizes are drawn flat, as the autoencoders draw theirs: most clusters are small, and large ones vary most.
+
         Args:
             model: with `preprocess` and `enlarge`.
             clusters: training clusters, at least 2.
             components: as in the constructor.
             seed: of the choice.
+
+        Raises:
+            InputError: fewer than 2 training clusters.
         """
-        chosen = np.random.default_rng(seed).permutation(len(clusters))[:CLUSTERS]
+        if len(clusters) < 2:
+            raise InputError(
+                f"a PCA needs at least 2 training clusters; received {len(clusters)}; use a larger data set"
+            )
+        number, weights = min(CLUSTERS, len(clusters)), flat_probabilities(clusters.sizes)
+        chosen = np.random.default_rng(seed).choice(len(clusters), number, replace=False, p=weights)
 
         def some() -> Iterator[np.ndarray]:
             values = 0

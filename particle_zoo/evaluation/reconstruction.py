@@ -11,9 +11,7 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.holy import CLASSES
 from particle_zoo.evaluation.image_pca import ImagePCA, enlarged
 from particle_zoo.evaluation.sharpness import sharpness, thin_tracks
-
-KEV = 100.0
-"""Energy of a pixel with the value 1 in the first channel, which holds square roots."""
+from particle_zoo.pipelines.timepix import ENERGY_SCALE_KEV
 
 THRESHOLD_KEV = 5.0
 """Usual detection threshold of a Timepix pixel; half of it is a hit where a model has no mask head."""
@@ -25,7 +23,7 @@ Outputs = dict[str, np.ndarray]
 
 def energies(images: np.ndarray) -> np.ndarray:
     """(n, size, size) float64 keV of (n, size, size, channels) images; what lies below 0 is no energy."""
-    return KEV * np.maximum(images[..., 0].astype(np.float64), 0) ** 2
+    return ENERGY_SCALE_KEV * np.maximum(images[..., 0].astype(np.float64), 0) ** 2
 
 
 def hits(outputs: Outputs) -> np.ndarray:

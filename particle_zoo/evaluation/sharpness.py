@@ -14,6 +14,9 @@ WIDEST = 2.0
 SHORTEST = 8
 """Shorter tracks, px along the longer side, have no edge to speak of."""
 
+FAINT = 0.1
+"""Share of the input's brightness below which nothing was drawn that could be sharp."""
+
 REACH = 4
 """Detector pixels on both sides of the axis within which a profile is taken."""
 
@@ -39,7 +42,8 @@ def sharpness(truth: np.ndarray, drawn: np.ndarray, factor: float) -> float:
     Both images are averaged along the track to profiles p(d) of the distance d to its axis, so that noise of single
     pixels is no edge. The energy of the gradient over that of the profile, sum p'(d)^2 / sum p(d)^2, goes as the width to
     the power of -2 (exactly so for Gaussian profiles) and does not depend on how bright the track is; the sharpness is
-    the square root of the ratio of reconstruction to input. The axis is that of the input, energy-weighted.
+    the square root of the ratio of reconstruction to input. A profile whose root of sum p(d)^2 is less than `FAINT` of the
+    input's counts as no track. The axis is that of the input, energy-weighted.
 
     Args:
         truth: (size, size) square roots of energies of the input, with at least two pixels above 0.
@@ -60,12 +64,14 @@ def sharpness(truth: np.ndarray, drawn: np.ndarray, factor: float) -> float:
     reach = int(np.ceil(REACH * factor))
     near = (along >= ends.min()) & (along <= ends.max()) & (np.abs(across) <= reach)
     place = across[near] + reach
-    before, after = (_steepness(place, image[near], 2 * reach + 2) for image in (truth, np.maximum(drawn, 0)))
-    return float(np.sqrt(after / before))
+    before, after = (_profile(place, image[near], 2 * reach + 2) for image in (truth, np.maximum(drawn, 0)))
+    if np.linalg.norm(after) < FAINT * np.linalg.norm(before):
+        return 0.0
+    return float(_steepness(after) / _steepness(before))
 
 
-def _steepness(place: np.ndarray, values: np.ndarray, bins: int) -> float:
-    """Gradient energy over energy of the mean profile; 0 for an empty one.
+def _profile(place: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
+    """(bins,) mean value at each distance.
 
     A value counts for both bins beside its place: rows of a level track lie between two, and rounding would merge them.
     """
@@ -73,6 +79,8 @@ def _steepness(place: np.ndarray, values: np.ndarray, bins: int) -> float:
     share = place - low
     weight = np.bincount(low, 1 - share, bins) + np.bincount(low + 1, share, bins)
     total = np.bincount(low, (1 - share) * values, bins) + np.bincount(low + 1, share * values, bins)
-    profile = np.divide(total, weight, out=np.zeros(bins), where=weight > 0)
-    energy = float((profile**2).sum())
-    return float((np.diff(profile) ** 2).sum()) / energy if energy > 0 else 0.0
+    return np.divide(total, weight, out=np.zeros(bins), where=weight > 0)
+
+
+def _steepness(profile: np.ndarray) -> np.floating:
+    return np.linalg.norm(np.diff(profile)) / np.linalg.norm(profile)

@@ -9,10 +9,10 @@ from particle_zoo.pipelines.timepix import MAX_FACTOR
 
 def boxes(rasters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """First row, first column, height and width (px) of what is not 0 in channel 0 of each raster, int64."""
-    hit: np.ndarray = rasters[..., 0] > 0
+    hit = np.asarray(rasters[..., 0] > 0)
     found = []
     for axis in (2, 1):
-        line: np.ndarray = hit.any(axis=axis)
+        line = np.asarray(hit.any(axis=axis))
         first = line.argmax(axis=1)
         found.append((first, line.shape[1] - line[:, ::-1].argmax(axis=1) - first))
     (top, height), (left, width) = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,16 @@ def perfect(images: np.ndarray) -> dict[str, np.ndarray]:
     return {"image": images, "mask": hit, "over_threshold": images[..., 2:]}
 
 
+def image_only(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Half of the input, and no masks."""
+    return {"image": 0.5 * images}
+
+
 class StandIn:
-    """Draws enlarged clusters as `draw` says; its latent vector is length, cos and sin of twice the angle, and noise."""
+    """Draws enlarged clusters as `draw` says; its latent vector is sums and first moments of the raster."""
 
     zoo_name = "stand_in"
+    zoo_config = SimpleNamespace(latent="dense")
 
     def __init__(self, draw: Draw = perfect, side: int = 24, size: int = 96) -> None:
         self.draw, self.side, self.size = draw, side, size

@@ -103,6 +103,21 @@ def test_probe_finds_nothing_where_nothing_is() -> None:
     assert probe_tracks.compare({}, truth, factors)["enlargement alone"]["length_r2"] > 0.999
 
 
+def test_many_latent_values_do_not_hide_what_the_enlargement_knows() -> None:
+    _, truth, factors = planted(0.05, n=200)
+    truth["length"] = 100 / factors + np.random.default_rng(1).normal(0, 3, 200)
+    noise = np.random.default_rng(0).normal(size=(200, 600))
+    found = probe_tracks.compare({"noise": noise}, truth, factors)
+    alone = found["enlargement alone"]["length_r2"]
+    assert alone > 0.95
+    assert found["noise"]["length_r2"] == pytest.approx(alone, abs=0.03)
+    assert found["enlargement alone"]["length_beyond"] == 0
+    # A length known to 1 px and, from the enlargement, to 3 px is known to 3/sqrt(10) px: 9/10 of what was open.
+    knows = (truth["length"] + np.random.default_rng(2).normal(0, 1, 200)).to_numpy()[:, None]
+    known = probe_tracks.compare({"length": knows}, truth, factors)["length"]
+    assert known["length_beyond"] == pytest.approx(1 - 1 / 10, abs=0.06)
+
+
 def test_probe_leaves_out_what_has_no_angle_and_refuses_too_few() -> None:
     vectors, truth, factors = planted(0.05)
     truth.loc[100:, "angle"] = np.nan

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from particle_zoo import Clusters
+from particle_zoo import Clusters, InputError
 from particle_zoo.detectors.holy import classify
-from particle_zoo.evaluation import reconstruction
+from particle_zoo.evaluation import image_pca, reconstruction
 from particle_zoo.evaluation.image_pca import ImagePCA, enlarged
 from particle_zoo.evaluation.sharpness import sharpness, thin_tracks
 from particle_zoo.simulation import simulate
@@ -102,6 +102,32 @@ def test_pca_of_full_rank_is_perfect_and_fewer_components_are_worse(mixed: Clust
     np.testing.assert_allclose(drawn, images, atol=1e-5)
 
 
+def test_pca_draws_sizes_flat_and_the_same_for_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = [[(1, 1, 30.0), (1, 2, 20.0)]] * 900, [line(20, 16)] * 100
+    clusters = Clusters.from_list([*small, *large])
+    monkeypatch.setattr(image_pca, "CLUSTERS", 120)
+    seen = []
+
+    class Seen(StandIn):
+        def preprocess(self, clusters: Clusters) -> np.ndarray:
+            seen.append(clusters.ids)
+            return super().preprocess(clusters)
+
+    for seed in (0, 0, 1):
+        assert ImagePCA.of(Seen(), clusters, 3, seed=seed).clusters == 120
+    first, again, other = np.split(np.concatenate(seen), 3)
+    assert (first == again).all()
+    assert set(first) != set(other)
+    # Without repetition, so somewhat fewer than half of them are large.
+    assert len(set(first)) == 120
+    assert 0.3 < (first.astype(int) >= 900).mean() < 0.6
+
+
+def test_pca_of_one_cluster_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 2 training clusters; received 1"):
+        ImagePCA.of(StandIn(), tracks(1)[0], 3)
+
+
 def test_pca_agrees_with_that_of_the_covariance(mixed: Clusters) -> None:
     from sklearn.decomposition import PCA
 
@@ -121,6 +147,7 @@ def test_sharpness_falls_with_every_blur_and_not_with_brightness(degrees: float)
     truth = model.enlarge(model.preprocess(clusters))[0, ..., 0]
     assert sharpness(truth, truth, 4) == 1
     assert sharpness(truth, 0.3 * truth, 4) == pytest.approx(1)
+    assert sharpness(truth, 0.05 * truth, 4) == 0
     found = [sharpness(truth, gaussian_filter(truth, width), 4) for width in (0.5, 1, 2, 3, 5)]
     assert found == sorted(found, reverse=True)
     assert found[0] < 1

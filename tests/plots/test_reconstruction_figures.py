@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from particle_zoo import Clusters
 from particle_zoo.detectors.holy import classify
 from particle_zoo.plots.reconstruction import by_track_type
-from tests.evaluation.stand_in import StandIn, line, perfect
+from tests.evaluation.stand_in import StandIn, image_only, line, perfect
 
 BLOB = [(r, c, 30) for r in range(6) for c in range(6)]
 
@@ -19,10 +19,6 @@ BLOB = [(r, c, 30) for r in range(6) for c in range(6)]
 def clusters() -> Clusters:
     """A dot, two blobs and a track: three types."""
     return Clusters.from_list([[(1, 1, 50)], BLOB, [*BLOB, (6, 2, 30)], line(30, 16)])
-
-
-def image_only(images: np.ndarray) -> dict[str, np.ndarray]:
-    return {"image": 0.5 * images}
 
 
 @pytest.mark.parametrize(("draw", "pairs"), [(perfect, 3), (image_only, 2)])
