@@ -170,6 +170,7 @@ def test_forms_and_shares_of_the_command() -> None:
     assert Settings.choose("small", epochs=None).epochs == FORMS["small"].epochs
     settings = Settings.choose("small", epochs=4, most_passes=10)
     assert [settings.epochs_of("effnet_classifier", share) for share in (1.0, 0.5, 0.1, 0.01)] == [4, 8, 40, 40]
+    assert Settings.choose("small", cnn_epochs=3, most_passes=2).epochs_of("timepix_cnn", 0.1) == 6
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,11 @@ def train(
     keras.utils.clear_session(free_memory=True)
     # In full: a study that goes on may be started from another place.
     card, start = registry.info(model), str(init.resolve()) if init else "none"
-    chosen = overrides(settings, model, {**(further or {}), "epochs": settings.epochs_of(model, fraction)})
-    if "watch_clusters" in registry.config_class(model).model_fields:
+    defaults = registry.config_class(model)()
+    patience = round(defaults.patience * settings.passes(fraction))
+    recipe = {"epochs": settings.epochs_of(model, fraction), "patience": patience}
+    chosen = overrides(settings, model, {**(further or {}), **recipe})
+    if hasattr(defaults, "watch_clusters"):
         # A part of the validation clusters would not be balanced.
         chosen["watch_clusters"] = 0
     config = settle(card, chosen, settings.dataset, clusters.classes, start)

@@ -41,8 +41,9 @@ class Form(pydantic.BaseModel):
         test: the first so many clusters of the test split; None takes all of them.
         epochs: passes of the classifier over all training clusters.
         cnn_epochs: the same for the small classifier.
-        most_passes: a training on a share of the labels takes 1/share times the epochs, at most so many times: few labels
-            are to be learned as well as they can be, not to be passed over for lack of steps.
+        most_passes: a training on a share of the labels takes 1/share times the epochs, at most so many times, and waits as
+            many times longer for an improvement: few labels are to be learned as well as they can be. A network with
+            batch normalisation predicts nothing before some hundred steps.
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
         pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
         pretrain_epochs: of the pretraining.
@@ -87,7 +88,7 @@ class Form(pydantic.BaseModel):
 
 FORMS = {
     "small": Form(
-        train=4_000, validation=1_000, test=5_000, epochs=3, most_passes=4, pretrain_clusters=4_000, pretrain_epochs=3
+        train=3_000, validation=600, test=5_000, epochs=3, most_passes=30, pretrain_clusters=3_000, pretrain_epochs=3
     ),
     "full": Form(backbone="B4", size=384, validation=10_000, epochs=20, cnn_epochs=30, pretrain_epochs=20),
 }
@@ -131,7 +132,10 @@ class Settings(Form):
             name = ".".join(map(str, first["loc"])) or "settings"
             raise InputError(f"{name}: {first['msg']}; received {first['input']!r}; choose another value") from error
 
+    def passes(self, fraction: float) -> float:
+        """How many times the epochs a training takes when only a fraction of the labels is known."""
+        return min(1 / fraction, self.most_passes)
+
     def epochs_of(self, model: str, fraction: float) -> int:
         """Passes over the training clusters when only a fraction of their labels is known."""
-        whole = self.cnn_epochs if model == self.cnn else self.epochs
-        return max(1, round(whole * min(1 / fraction, self.most_passes)))
+        return max(1, round((self.cnn_epochs if model == self.cnn else self.epochs) * self.passes(fraction)))
