@@ -1,4 +1,4 @@
-"""`python -m particle_zoo.benchmark WHAT`: speed beside what one would use instead, and simulation beside reality."""
+"""`python -m particle_zoo.benchmark WHAT`: speed, simulation and networks beside what one would use instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from particle_zoo.cli import load_keras, output_options, run, write_json
 
 @click.group()
 def benchmark() -> None:
-    """Measure speed, and how far the simulation can be trusted. Times depend on the machine, ratios hardly."""
+    """Measure speed, how far the simulation can be trusted, and what networks gain. Times depend on the machine."""
 
 
 @benchmark.command(context_settings={"show_default": True})

@@ -121,27 +121,27 @@ def train(
     # In full: a study that goes on may be started from another place.
     card, start = registry.info(model), str(init.resolve()) if init else "none"
     defaults = registry.config_class(model)()
-    patience = round(defaults.patience * settings.passes(fraction))
+    patience = round(settings.network_settings.get("patience", defaults.patience) * settings.passes(fraction))
     recipe = {"epochs": settings.epochs_of(model, fraction), "patience": patience}
     chosen = overrides(settings, model, {**(further or {}), **recipe})
     if hasattr(defaults, "watch_clusters"):
         # A part of the validation clusters would not be balanced.
         chosen["watch_clusters"] = 0
     config = settle(card, chosen, settings.dataset, clusters.classes, start)
-    train, validation = (part[share(part.labels, fraction, seed)] for part in (clusters.train, clusters.validation))
+    known, watched = (part[share(part.labels, fraction, seed)] for part in (clusters.train, clusters.validation))
     resumed = (folder / "config.json").exists()
     started = time.perf_counter()
-    network = session.build(card, config.model_dump(), train, clusters.classes, seed=seed)
+    network = session.build(card, config.model_dump(), known, clusters.classes, seed=seed)
     job = session.Job(
-        card, network, settings.dataset, train, validation, clusters.classes, seed, "float32", None, "train", start,
+        card, network, settings.dataset, known, watched, clusters.classes, seed, "float32", None, "train", start,
         clusters.fingerprint,
     )  # fmt: skip
     session.initialise(job, start)
     run_folder.start(folder, job.config(), resume=resumed)
-    baseline.store(folder / "baseline.parquet", train)
+    baseline.store(folder / "baseline.parquet", known)
     # Not `session.train`, which scores the training clusters too: that takes longer than to learn from them.
     verbose = 0 if quiet else 2
-    fit(network, train, validation, classes=clusters.classes, seed=seed, folder=folder, verbose=verbose)
+    fit(network, known, watched, classes=clusters.classes, seed=seed, folder=folder, verbose=verbose)
     write_card(folder, card.name, {"dataset": settings.dataset, "classes": clusters.classes})
     probability = classifier.probabilities(network, clusters.test)[:, 0]
     seconds = time.perf_counter() - started
