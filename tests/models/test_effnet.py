@@ -11,6 +11,7 @@ import pytest
 
 import particle_zoo
 from particle_zoo import Clusters, InputError
+from particle_zoo.layers import InsertZeros
 from particle_zoo.losses import huber, mean_binary_crossentropy, per_hit, soft_dice
 from particle_zoo.models.effnet_ae.encoder import blocks, build_backbone, load_backbone_weights, stages
 from particle_zoo.training.fit import compile_model
@@ -69,8 +70,8 @@ def test_the_decoder_mirrors_widths_depths_and_strides(tiny: Any) -> None:
         assert depthwise.kernel_size == (block.kernel, block.kernel)
         assert depthwise.input.shape[-1] == block.filters_expanded
         assert project.filters == block.filters_in
-    repeats = [layer.name for layer in tiny.decoder.layers if isinstance(layer, keras.layers.UpSampling2D)]
-    assert repeats == [f"unblock{block.name}_repeat" for block in reversed(layout) if block.stride == 2]
+    spreads = [layer.name for layer in tiny.decoder.layers if isinstance(layer, InsertZeros)]
+    assert spreads == [f"unblock{block.name}_spread" for block in reversed(layout) if block.stride == 2]
 
 
 def test_the_decoder_sees_nothing_but_the_last_map(tiny: Any, rasters: np.ndarray) -> None:

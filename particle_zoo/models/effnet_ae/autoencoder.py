@@ -20,7 +20,7 @@ from keras import layers, ops
 
 from particle_zoo.errors import InputError
 from particle_zoo.layers import KeepPixels
-from particle_zoo.losses import huber, mean_binary_crossentropy, per_hit, soft_dice
+from particle_zoo.losses import huber, per_hit, soft_dice
 from particle_zoo.models.base import ZooConfig, ZooModel
 from particle_zoo.models.effnet_ae.config import STRIDE, EffNetAEConfig
 from particle_zoo.models.effnet_ae.decoder import build_decoder
@@ -123,15 +123,15 @@ class EffNetAE(TimepixModel, ZooModel):
                 ("mask", hit, c.mask_weight),
                 ("over_threshold", target[..., -1:], c.over_weight),
             ):
-                losses[name], weights[name] = self._mask_loss(truth, y_pred[name]), weight
+                losses[name], weights[name] = self._mask_loss(truth, y_pred[name], hit), weight
         for name, loss in losses.items():
             getattr(self, f"{name}_tracker").update_state(loss)
         return sum(weights[name] * ops.mean(loss) for name, loss in losses.items())
 
-    def _mask_loss(self, truth: Any, probability: Any) -> Any:
+    def _mask_loss(self, truth: Any, probability: Any, hit: Any) -> Any:
         kind, total = self.zoo_config.mask_loss, 0.0
         if "bce" in kind:
-            total = total + mean_binary_crossentropy(truth, probability)
+            total = total + per_hit(ops.binary_crossentropy(truth, probability), hit)
         if "dice" in kind:
             total = total + soft_dice(truth, probability)
         return total

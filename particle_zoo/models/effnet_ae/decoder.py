@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from particle_zoo.layers import InsertZeros
 from particle_zoo.models.effnet_ae.encoder import Block
 
 HEAD_KERNEL = 4
@@ -23,7 +24,7 @@ def build_decoder(
     """Mirror an EfficientNet, without skip connections.
 
     The top convolution comes first, then the blocks in reverse order with input and output widths exchanged; where the
-    encoder halves the image the decoder repeats every pixel before the depthwise convolution. The stem's mirror are the
+    encoder halves the image the depthwise convolution is a transposed one. The stem's mirror are the
     heads, transposed convolutions of stride 2 from the last, half-size map.
 
     Args:
@@ -56,7 +57,7 @@ def _transposed(x: Any, block: Block) -> Any:
     if wide != block.filters_out:
         x = _normal(_conv(wide, f"{name}_expand")(x), f"{name}_expand")
     if block.stride > 1:
-        x = layers.UpSampling2D(block.stride, name=f"{name}_repeat")(x)
+        x = InsertZeros(block.stride, name=f"{name}_spread")(x)
     x = layers.DepthwiseConv2D(
         block.kernel, padding="same", use_bias=False, depthwise_initializer=_initializer(), name=f"{name}_dwconv"
     )(x)
@@ -97,6 +98,8 @@ def _head(filters: int, name: str, *, bias: float = 0.0) -> layers.Layer:
         HEAD_KERNEL,
         strides=2,
         padding="same",
+        # Small, so that a training begins with an empty image instead of noise all over the background.
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
         bias_initializer=keras.initializers.Constant(bias),
         dtype="float32",
         name=name,
