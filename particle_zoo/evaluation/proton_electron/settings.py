@@ -1,0 +1,141 @@
+"""What a study compares, and how much each method may learn."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import pydantic
+
+from particle_zoo.errors import InputError
+
+RESULTS_ONLY = ("seeds", "fractions", "resamples")
+"""Settings that add trainings or change what is made of them; a folder keeps what it has when they change."""
+
+
+class Ablation(pydantic.BaseModel):
+    """One variant of pretraining.
+
+    Args:
+        autoencoder: model that is pretrained.
+        settings: of the autoencoder and of the classifier that starts from it.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    autoencoder: str
+    settings: dict[str, Any] = {}
+
+
+class Form(pydantic.BaseModel):
+    """Models and budgets.
+
+    Args:
+        cnn: small classifier, trained from scratch.
+        classifier: large classifier, trained from scratch and from a pretrained autoencoder.
+        autoencoder: what is pretrained.
+        ablations: variants of the pretraining by name, the first being the one that the others are compared with.
+        backbone: of classifier and autoencoder; None leaves it to the models.
+        size: side of all input images, px; None leaves it to the models.
+        train: training clusters, the same number of each class; None takes all there are.
+        validation: as `train`, of the validation split: what early stopping and the best epoch are chosen on.
+        test: the first so many clusters of the test split; None takes all of them.
+        epochs: passes of the classifier over all training clusters.
+        cnn_epochs: the same for the small classifier.
+        most_passes: a training on a share of the labels takes 1/share times the epochs, at most so many times, and waits as
+            many times longer for an improvement: few labels are to be learned as well as they can be. A network with
+            batch normalisation predicts nothing before some hundred steps.
+        pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
+        pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
+        pretrain_epochs: of the pretraining.
+        network_settings: further settings of every network that has them.
+        fractions: shares of the training labels.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    cnn: str = "timepix_cnn"
+    classifier: str = "effnet_classifier"
+    autoencoder: str = "effnet_ae_mask25"
+    ablations: dict[str, Ablation] = {
+        "25 % masked": Ablation(autoencoder="effnet_ae_mask25"),
+        "nothing masked": Ablation(autoencoder="effnet_ae_mask0"),
+        "50 % masked": Ablation(autoencoder="effnet_ae_mask50"),
+        "image head only": Ablation(autoencoder="effnet_ae_mask25_imagehead"),
+        "no time channel": Ablation(autoencoder="effnet_ae_mask25", settings={"time": "drop"}),
+    }
+    backbone: str | None = "B0"
+    size: int | None = pydantic.Field(96, ge=8)
+    train: int | None = pydantic.Field(None, ge=4)
+    validation: int | None = pydantic.Field(None, ge=2)
+    test: int | None = pydantic.Field(None, ge=10)
+    epochs: int = pydantic.Field(6, ge=1)
+    cnn_epochs: int = pydantic.Field(10, ge=1)
+    most_passes: int = pydantic.Field(10, ge=1)
+    pretraining: str | None = None
+    pretrain_clusters: int | None = pydantic.Field(None, ge=1)
+    pretrain_epochs: int = pydantic.Field(4, ge=1)
+    network_settings: dict[str, Any] = {}
+    fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
+
+    @pydantic.field_validator("fractions")
+    @classmethod
+    def _in_order(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values or not all(0 < value <= 1 for value in values):
+            raise ValueError("fractions lie above 0 and reach up to 1")
+        # The table of all methods is about all labels.
+        return tuple(sorted({*values, 1.0}))
+
+
+FORMS = {
+    "small": Form(
+        train=3_000, validation=600, test=5_000, epochs=3, most_passes=30, pretrain_clusters=3_000, pretrain_epochs=3
+    ),
+    "full": Form(backbone="B4", size=384, validation=10_000, epochs=20, cnn_epochs=30, pretrain_epochs=20),
+}
+"""`small` is for two cores and an hour; `full` takes all clusters and wants a GPU."""
+
+
+class Settings(Form):
+    """Everything the results of a study depend on, but for the code.
+
+    Args:
+        spectrum: of the simulated protons and electrons, see `particle_zoo/simulation/spectra.yaml`.
+        form: name of the form the settings started from.
+        seeds: trainings of every method that is not the same with every seed.
+        resamples: of the test primaries, for the intervals.
+        pretrained: digest of the weights of a run that takes the place of the pretraining; "" without one.
+    """
+
+    spectrum: Literal["orbit", "benchmark"] = "orbit"
+    form: str = "small"
+    seeds: int = pydantic.Field(3, ge=1)
+    resamples: int = pydantic.Field(1000, ge=10)
+    pretrained: str = ""
+
+    @property
+    def dataset(self) -> str:
+        """NAME/CONFIG of the clusters."""
+        return f"timepix1_clusters/satram_simulated_{self.spectrum}"
+
+    @classmethod
+    def choose(cls, form: str, **changes: Any) -> Self:
+        """The settings of a form, with what the user changed; None stands for unchanged.
+
+        Raises:
+            InputError: an impossible value, named.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        try:
+            return cls(**{**FORMS[form].model_dump(), "form": form, **given})
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or "settings"
+            raise InputError(f"{name}: {first['msg']}; received {first['input']!r}; choose another value") from error
+
+    def passes(self, fraction: float) -> float:
+        """How many times the epochs a training takes when only a fraction of the labels is known."""
+        return min(1 / fraction, self.most_passes)
+
+    def epochs_of(self, model: str, fraction: float) -> int:
+        """Passes over the training clusters when only a fraction of their labels is known."""
+        return max(1, round((self.cnn_epochs if model == self.cnn else self.epochs) * self.passes(fraction)))
