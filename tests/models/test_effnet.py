@@ -50,6 +50,16 @@ def test_convolutions_see_our_values_and_not_a_255th_of_them(tiny: Any, rasters:
     assert seen.max() > 0.3
 
 
+def test_stochastic_depth_grows_with_depth_and_can_be_left_out() -> None:
+    def rates(share: float) -> list[float]:
+        net = build_backbone("B0", 32, 3, stochastic_depth=share)
+        return [layer.rate for layer in net.layers if isinstance(layer, keras.layers.Dropout)]
+
+    assert rates(0.2) == sorted(rates(0.2))
+    np.testing.assert_allclose(rates(0.1), 0.5 * np.array(rates(0.2)))
+    assert set(rates(0.0)) == {0.0}
+
+
 @pytest.mark.parametrize("backbone", ["B0", "B2"])
 @pytest.mark.parametrize("size", [32, 96])
 def test_any_efficientnet_at_any_multiple_of_32(backbone: str, size: int) -> None:

@@ -51,7 +51,7 @@ class EffNetAE(TimepixModel, ZooModel):
         # === Layers ===
         rasters = rasters_input(config)
         channels = rasters.shape[-1]
-        encoder = build_encoder(config.backbone, config.size, channels)
+        encoder = build_encoder(config.backbone, config.size, channels, stochastic_depth=config.stochastic_depth)
         width, side = encoder.output.shape[-1], config.size // STRIDE
         layout = blocks(encoder.get_layer("backbone"))
         decoder = build_decoder((side, side, width), layout, channels, mask_heads=config.mask_heads)

@@ -44,7 +44,9 @@ class EffNetClassifier(TimepixModel, Classifier):
         # === Layers ===
         rasters = rasters_input(config)
         enlarge = enlarge_layer(config)
-        encoder = build_encoder(config.backbone, config.size, rasters.shape[-1])
+        encoder = build_encoder(
+            config.backbone, config.size, rasters.shape[-1], stochastic_depth=config.stochastic_depth
+        )
         encoder.trainable = not config.frozen
 
         # === Functional model ===

@@ -22,6 +22,9 @@ class EffNetConfig(TimepixConfig):
         description="where the encoder of a new model starts: none, imagenet, or a keras.applications weights file (.h5)",
     )
     batch_size: int = pydantic.Field(8, ge=1)
+    stochastic_depth: float = pydantic.Field(
+        0.2, ge=0, lt=1, description="share of the last encoder block's outputs dropped in training; less before it"
+    )
     accumulate: int = pydantic.Field(
         2, ge=1, description="batches whose gradients are averaged before a step: a step of 16 in the memory of 8"
     )
@@ -52,6 +55,9 @@ class EffNetAEConfig(EffNetConfig):
     image_weight: float = pydantic.Field(1.0, ge=0)
     mask_weight: float = pydantic.Field(1.0, ge=0)
     over_weight: float = pydantic.Field(0.5, ge=0, description="loss weight of the mask of pixels over `over_kev`")
+    stochastic_depth: float = pydantic.Field(
+        0.0, ge=0, lt=1, description="as the classifier's; hiding pixels is noise enough for an autoencoder"
+    )
     flat_sizes: bool = pydantic.Field(True, description="draw equally many clusters from every octave of sizes")
     epoch_clusters: int = pydantic.Field(20_000, ge=0, description="clusters drawn an epoch; 0: as many as there are")
     watch_clusters: int = pydantic.Field(1_000, ge=0, description="validation clusters after every epoch; 0: all")

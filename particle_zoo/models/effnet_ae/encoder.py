@@ -41,22 +41,33 @@ class Block:
     stride: int
 
 
-def build_backbone(backbone: str, size: int, channels: int) -> keras.Model:
+STOCHASTIC_DEPTH = 0.2
+"""Share of the last block's outputs that keras.applications drops; earlier blocks drop less, in proportion."""
+
+
+def build_backbone(
+    backbone: str, size: int, channels: int, *, stochastic_depth: float = STOCHASTIC_DEPTH
+) -> keras.Model:
     """`keras.applications.EfficientNetB*` without its top, randomly initialised.
 
     Args:
         backbone: B0 to B7.
         size: side of the square input, px, a multiple of 32.
         channels: of the input.
+        stochastic_depth: share of the last block's outputs dropped in training; earlier blocks drop less, in proportion.
     """
     make = getattr(keras.applications, f"EfficientNet{backbone}")
     with warnings.catch_warnings():
         # Two channels are unusual for photographs, and meant here.
         warnings.filterwarnings("ignore", message="This model usually expects 1 or 3 input channels")
-        return make(include_top=False, weights=None, input_shape=(size, size, channels), name="backbone")
+        net = make(include_top=False, weights=None, input_shape=(size, size, channels), name="backbone")
+    for layer in net.layers:
+        if isinstance(layer, layers.Dropout):
+            layer.rate *= stochastic_depth / STOCHASTIC_DEPTH
+    return net
 
 
-def build_encoder(backbone: str, size: int, channels: int) -> keras.Model:
+def build_encoder(backbone: str, size: int, channels: int, *, stochastic_depth: float) -> keras.Model:
     """Adapter and backbone: images in our units to the last feature map, (size / 32, size / 32, width).
 
     keras.applications puts `Rescaling(1/255)` and an (unadapted) `Normalization` before the first convolution; values
@@ -64,7 +75,7 @@ def build_encoder(backbone: str, size: int, channels: int) -> keras.Model:
     what `TimepixPreprocessor` says.
     """
     image = keras.Input((size, size, channels), name="image")
-    net = build_backbone(backbone, size, channels)
+    net = build_backbone(backbone, size, channels, stochastic_depth=stochastic_depth)
     features = net(layers.Rescaling(255.0, dtype="float32", name="adapter")(image))
     return keras.Model(image, features, name="encoder")
 
