@@ -133,7 +133,9 @@ def balance(
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of every network, on all labels.  [default: the form's]")
 @click.option("--pretrain-epochs", type=click.IntRange(1), help="Of the autoencoder.  [default: the form's]")
-@click.option("--fractions", metavar="PERCENT,...", help="Shares of the training labels.  [default: 1,10,100]")
+@click.option(
+    "--fractions", metavar="PERCENT,...", help="Shares of the training labels.  [default: small 100, full 1,10,100]"
+)
 @click.option(
     "--pretrained", type=click.Path(path_type=Path), metavar="RUN", help="Start from this run instead of pretraining."
 )

@@ -38,7 +38,7 @@ from particle_zoo.cli import (
     "--init",
     default="none",
     help="Start from the weights of this run folder (or imagenet, where a family has it). A classifier then takes the "
-    "gentle recipe of fine-tuning (epochs, learning_rate, balance of ClassifierConfig.fine_tuning) for what is not set.",
+    "recipe of fine-tuning of its family (fine_tuning of its configuration) for what is not set.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
 @click.option(

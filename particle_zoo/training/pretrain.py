@@ -33,12 +33,14 @@ def settle(card: ModelCard, overrides: dict[str, Any], dataset: str, classes: Se
     """
     config = registry.config_class(card.name)
     settings = config.from_settings(overrides)
-    if not classes or not hasattr(config, "fine_tuning") or settings.recipe == "seed":
+    if not classes or not hasattr(config, "fine_tuning") or getattr(settings, "recipe", "best") == "seed":
         return settings
     pretrain = init == "none" and wanted(settings.model_dump(), dataset, classes)
     if pretrain or init != "none":
         settings = config.from_settings({**config.fine_tuning, **overrides})
-    return settings if pretrain else settings.model_copy(update={"pretrain_epochs": 0})
+    if pretrain or "pretrain_epochs" not in config.model_fields:
+        return settings
+    return settings.model_copy(update={"pretrain_epochs": 0})
 
 
 def fine_tuned(settings: Any, overrides: dict[str, Any], init: str) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def fine_tuned(settings: Any, overrides: dict[str, Any], init: str) -> dict[str,
         overrides: settings of the user.
         init: "none", or other weights to start from.
     """
-    if init == "none" or getattr(settings, "recipe", "seed") == "seed":
+    if init == "none" or getattr(settings, "recipe", "best") == "seed":
         return {}
     return {key: value for key, value in getattr(settings, "fine_tuning", {}).items() if key not in overrides}
 

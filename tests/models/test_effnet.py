@@ -235,6 +235,16 @@ def test_files_that_hold_no_such_weights_are_one_sentence(tmp_path: Path) -> Non
     assert "\n" not in str(error.value)
 
 
+def test_the_laptop_recipe_fills_in_what_is_not_set() -> None:
+    from particle_zoo import registry
+
+    config = registry.config_class("effnet_ae_mask50").from_settings({"recipe": "laptop", "epochs": 3})
+    assert (config.backbone, config.size, config.progressive, config.epochs) == ("B0", 96, (64,), 3)
+    assert config.mask_rate == 0.5
+    again = registry.config_class("effnet_ae_mask50").from_settings(config.model_dump(mode="json"))
+    assert again == config
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -62,7 +62,7 @@ def test_a_training_from_other_weights_says_that_its_recipe_is_gentle(layout: Pa
     assert "fine-tuning" not in run("c", *start, "--quiet")
     assert "fine-tuning" not in run("d", *start, "--set", "learning_rate=1e-3", "--set", "balance=0")
     told = " ".join(CliRunner().invoke(train, ["--help"]).output.split())
-    assert "ClassifierConfig.fine_tuning" in told
+    assert "fine_tuning of its configuration" in told
 
 
 def test_models_without_targets_and_unknown_classes_are_left_alone() -> None:
@@ -95,3 +95,11 @@ def test_a_resumed_run_does_not_pretrain_again(layout: Path, tmp_path: Path, mon
     monkeypatch.setattr(pretrain, "pretrained_weights", lambda *_, **__: pytest.fail("pretrained again"))
     assert "simulated" not in run("--epochs", "4", "--resume").split("\n")[1]
     assert pd.read_csv(tmp_path / "r" / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]
+
+
+def test_layers_learn_at_rates_of_their_own_only_where_there_is_something_to_keep() -> None:
+    card, dataset = registry.info("effnet_classifier"), "timepix1_clusters/satram_simulated_benchmark"
+    classes = ("proton", "electron")
+    assert settle(card, {}, dataset, classes, "none").layer_decay == 1
+    assert settle(card, {}, dataset, classes, "imagenet").layer_decay == 0.8
+    assert settle(card, {"layer_decay": 0.5}, dataset, classes, "some/run").layer_decay == 0.5

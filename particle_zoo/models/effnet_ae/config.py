@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import pydantic
 
@@ -12,9 +12,19 @@ STRIDE = 32
 """An EfficientNet halves its input five times."""
 
 
+LAPTOP: dict[str, Any] = {"backbone": "B0", "size": 96, "accumulate": 1}
+"""Two cores train this at some ten images a second; `recipe=laptop` takes it for what is not set."""
+
+
 class EffNetConfig(TimepixConfig):
     """What autoencoder and classifier have in common."""
 
+    laptop: ClassVar[dict[str, Any]] = LAPTOP
+
+    recipe: Literal["full", "laptop"] = pydantic.Field(
+        "full",
+        description="full: the seed's size, for a GPU; laptop: EfficientNetB0 at 96 px, about an hour on two cores",
+    )
     backbone: Literal["B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7"] = "B4"
     size: int = pydantic.Field(384, ge=STRIDE, le=1024, description="pixels of the square image, a multiple of 32")
     encoder_weights: str = pydantic.Field(
@@ -30,6 +40,11 @@ class EffNetConfig(TimepixConfig):
     )
     weight_decay: float = pydantic.Field(1e-4, ge=0)
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        return {**cls.laptop, **values} if values.get("recipe") == "laptop" else values
+
     @pydantic.model_validator(mode="after")
     def _check_encoder(self) -> EffNetConfig:
         if self.size % STRIDE:
@@ -41,6 +56,17 @@ class EffNetConfig(TimepixConfig):
 
 class EffNetAEConfig(EffNetConfig):
     """Settings of `EffNetAE`; the defaults are the seed's where it states them, and our recipe."""
+
+    laptop: ClassVar[dict[str, Any]] = {
+        **LAPTOP,
+        "progressive": (64,),
+        "progressive_epochs": 12,
+        "epochs": 10,
+        "epoch_clusters": 8_000,
+        "watch_clusters": 500,
+        "batch_size": 16,
+        "learning_rate": 1.5e-3,
+    }
 
     mask_rate: float = pydantic.Field(0.25, ge=0, lt=1, description="share of the hit pixels hidden in training")
     mask_seed: int | None = pydantic.Field(None, ge=0, description="seed of the hiding; null follows --seed")
@@ -80,12 +106,24 @@ class EffNetAEConfig(EffNetConfig):
 
 
 class EffNetClassifierConfig(EffNetConfig):
-    """Settings of `EffNetClassifier`."""
+    """Settings of `EffNetClassifier`.
+
+    A training that starts from other weights (`--init`) takes the values of `fine_tuning` for what is not set.
+    """
+
+    fine_tuning: ClassVar[dict[str, Any]] = {"layer_decay": 0.8}
+    laptop: ClassVar[dict[str, Any]] = {
+        **LAPTOP,
+        "epochs": 6,
+        "epoch_clusters": 4_000,
+        "watch_clusters": 2_000,
+        "batch_size": 32,
+    }
 
     classes: int = pydantic.Field(2, ge=2)
     frozen: bool = pydantic.Field(False, description="train the output layer only")
     layer_decay: float = pydantic.Field(
-        0.8, gt=0, le=1, description="learning rate of each stage of the encoder, as a share of that of the next one"
+        1.0, gt=0, le=1, description="learning rate of each stage of the encoder, as a share of that of the next one"
     )
     dropout_rate: float = pydantic.Field(0.2, ge=0, lt=1)
     balance: float = pydantic.Field(
