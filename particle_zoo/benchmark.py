@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import load_keras, output_options, run, write_json
+from particle_zoo.cli import PRECISIONS, load_keras, output_options, run, write_json
 
 
 @click.group()
@@ -132,6 +132,9 @@ def balance(
     "--test", "test", type=click.IntRange(10), help="Score on the first N test clusters.  [default: the form's]"
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of every network, on all labels.  [default: the form's]")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Of the networks.  [default: small float32, full mixed_bfloat16]"
+)
 @click.option("--pretrain-epochs", type=click.IntRange(1), help="Of the autoencoder.  [default: the form's]")
 @click.option(
     "--fractions", metavar="PERCENT,...", help="Shares of the training labels.  [default: small 100, full 1,10,100]"

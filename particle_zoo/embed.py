@@ -22,12 +22,19 @@ from particle_zoo.errors import InputError
 Table = tuple[str, tuple[str, ...], list[tuple[Any, ...]]]
 """Title, columns and rows."""
 
+MOST = 20_000
+"""Clusters of a map without --limit: UMAP takes minutes for them, and a picture shows no more."""
+
 
 @click.command(context_settings={"show_default": True})
 @click.argument("model", metavar="NAME_OR_RUN")
 @dataset_options
 @click.option("--split", default="all", help="train, validation, test, or all for their union.")
-@click.option("--limit", type=click.IntRange(4), help="Use the first N clusters of the split only.")
+@click.option(
+    "--limit",
+    type=click.IntRange(4),
+    help="Use the first N clusters of the split only.  [default: at most 20,000, spread evenly]",
+)
 @click.option("--groups", type=click.IntRange(2), default=6, help="Number of k-means groups.")
 @click.option(
     "--neighbors", type=click.IntRange(2), default=15, help="Neighbours of UMAP: small for detail, large for the whole."
@@ -62,6 +69,7 @@ def embed(
     load_keras(options["precision"])
     from particle_zoo import data
     from particle_zoo.evaluation import correlations, embedding, latent
+    from particle_zoo.evaluation.report import evenly
     from particle_zoo.plots import embedding as picture
     from particle_zoo.training.session import parse_classes, pick_data
     from particle_zoo.weights import load_run, locate, results_dir
@@ -76,6 +84,9 @@ def embed(
     text = choice.pop("classes")
     classes = parse_classes(text, dataset, choice["manual_dir"]) if text else None
     clusters = data.load(dataset, choice.pop("split"), classes=classes, **choice)
+    if options["limit"] is None and len(clusters) > MOST:
+        click.echo(f"{MOST:,} of {len(clusters):,} clusters, spread evenly; --limit N takes the first N instead")
+        clusters = evenly(clusters, MOST)
     if earlier is not None and not latent.probeable(clusters.labels[clusters.labels != ""]):
         raise InputError(
             f"--before compares how labels separate, which takes two classes of two clusters each; {dataset} has fewer "

@@ -19,6 +19,9 @@ from particle_zoo.cli import (
 )
 from particle_zoo.errors import InputError
 
+DRAWN = 5_000
+"""Clusters whose reconstructions are scored without --limit: three models draw each of them."""
+
 
 @click.command(context_settings={"show_default": True})
 @click.argument("model", metavar="NAME_OR_RUN")
@@ -81,6 +84,7 @@ def evaluate(
 def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     """Evaluate one trained model and print its tables."""
     from particle_zoo import data, registry
+    from particle_zoo.evaluation.report import evenly
     from particle_zoo.training.session import is_classifier, parse_classes, pick_data
     from particle_zoo.weights import load_run, locate, results_dir
 
@@ -104,6 +108,10 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     plots = Path(options["output"]) if options["output"] else results_dir(source, folder) / "plots"
     head = {"model": card.name, "dataset": dataset, "split": options["split"], "n": len(clusters)}
     if card.task == "autoencoder":
+        if options["limit"] is None and len(clusters) > DRAWN:
+            click.echo(f"{DRAWN:,} of {len(clusters):,} clusters, spread evenly; --limit N takes the first N instead")
+            clusters = evenly(clusters, DRAWN)
+            head["n"] = len(clusters)
         return head | _drawn(
             model, config, clusters, second, folder, plots, {**options, "dataset": dataset, "run": source}
         )
@@ -205,7 +213,7 @@ def _drawn(
     where = {key: options[key] for key in ("data_dir", "manual_dir")}
     train = data.load(options["dataset"], "train", **where)
     keras.utils.set_random_seed(options["seed"])
-    untrained = registry.create(config["model"], **config["config"])
+    untrained = registry.build(config["model"], **config["config"])
     untrained.preprocessor = model.preprocessor
     result = autoencoder.report(model, clusters, train, untrained, plots, options["seed"])
     seen = baseline.trained_on(baseline.restore(folder / "baseline.parquet"), clusters)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from particle_zoo.cli import (
     chain_options,
@@ -89,7 +90,7 @@ def predict(
                 write(rows)
                 total += len(rows)
                 for name, count in rows.get(column, rows["id"].iloc[:0]).value_counts().items():
-                    counts[str(name)] = counts.get(str(name), 0) + int(count)
+                    counts[str(name) or "no prediction"] = counts.get(str(name) or "no prediction", 0) + int(count)
         if not total:
             raise InputError(f"no cluster found in {', '.join(map(str, files))}; lower --threshold or --min-size")
     summary = {"clusters": total, column: counts, "output": str(output)}
@@ -121,11 +122,11 @@ def table_of_features(clusters: Any, *, thickness_um: float = 300.0, pitch_um: f
 def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
     """A DataFrame with one row a cluster: id, source, position, features and what the model says.
 
+    A Timepix model leaves clusters that it cannot draw (no energy, or times that are not finite) without prediction.
     Classifiers give `predicted` and one `p_CLASS` each; autoencoders the latent mean as `z0`, `z1`, ...
     """
     import pandas as pd
 
-    from particle_zoo.evaluation import classifier, latent
     from particle_zoo.pipelines.rasterise import bounding_boxes
 
     row0, col0, _, _ = bounding_boxes(clusters)
@@ -133,14 +134,36 @@ def predictions(model: Any, config: dict[str, Any], clusters: Any) -> Any:
     source = clusters.table["source"].astype(str) if "source" in clusters.table else [""] * len(clusters)
     place = {"id": clusters.ids, "source": source, "row0": row0, "col0": col0}
     rows = pd.concat([pd.DataFrame(place), clusters.features()], axis=1)
+    # A stream of millions of clusters must not stop at one that a calibration left without energy.
+    sound = np.ones(len(clusters), dtype=bool)
+    if hasattr(model.preprocessor, "drawable") and clusters.unit == "keV":
+        sound = model.preprocessor.drawable(clusters)
+    # Without any, one with energies made up says which columns there are.
+    said = _said(model, config, clusters[sound]) if sound.any() else _said(model, config, _lit(clusters[:1])).iloc[:0]
+    said = said.set_index(np.flatnonzero(sound)).reindex(rows.index)
+    if "predicted" in said:
+        said["predicted"] = said["predicted"].fillna("")
+    return pd.concat([rows, said], axis=1)
+
+
+def _lit(clusters: Any) -> Any:
+    hits = clusters.hits.copy()
+    hits[:, clusters.columns.index("energy") :] = 1
+    return type(clusters)(hits, clusters.columns, clusters.offsets, clusters.table, clusters.unit)
+
+
+def _said(model: Any, config: dict[str, Any], clusters: Any) -> Any:
+    """A DataFrame of what the model says of clusters that it can draw."""
+    import pandas as pd
+
+    from particle_zoo.evaluation import classifier, latent
+
     if config["classes"] and hasattr(model.zoo_config, "test_time_average"):
         probability = classifier.probabilities(model, clusters)
-        rows["predicted"] = [config["classes"][i] for i in probability.argmax(1)]
-        for i, name in enumerate(config["classes"]):
-            rows[f"p_{name}"] = probability[:, i]
-        return rows
+        named = {f"p_{name}": probability[:, i] for i, name in enumerate(config["classes"])}
+        return pd.DataFrame({"predicted": [config["classes"][i] for i in probability.argmax(1)], **named})
     vectors = latent.latents(model, clusters)
-    return pd.concat([rows, pd.DataFrame(vectors, columns=[f"z{i}" for i in range(vectors.shape[1])])], axis=1)
+    return pd.DataFrame(vectors, columns=[f"z{i}" for i in range(vectors.shape[1])])
 
 
 def _chunks(files: Sequence[str], options: dict[str, Any]) -> Iterator[Any]:

@@ -179,6 +179,8 @@ def _preprocessor(path: Path, fresh: Preprocessor, values: dict[str, Any]) -> Pr
         default = expected[key]
         if key not in fresh.LEARNED:
             sound, what = type(value) is type(default) and value == default, f"{json.dumps(default)}, as in config"
+        elif isinstance(default, bool):
+            sound, what = type(value) is bool, "true or false"
         elif isinstance(default, list):
             sound, what = (
                 isinstance(value, list) and len(value) == len(default) and all(map(_finite, value)),

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.examples import transformed
 
 BATCH = 128
+"""Most clusters at a time."""
 
 
 def logits(model: Any, clusters: Clusters, symmetry: np.ndarray | None = None) -> np.ndarray:
@@ -18,7 +20,7 @@ def logits(model: Any, clusters: Clusters, symmetry: np.ndarray | None = None) -
     parts = []
     for start, inputs in _batches(model, clusters):
         if symmetry is not None:
-            inputs = transformed(inputs, symmetry[start : start + BATCH], model.preprocess)
+            inputs = transformed(inputs, symmetry[start : start + fitting(model, BATCH)], model.preprocess)
         parts.append(np.asarray(model.predict_on_batch(inputs)))
     return np.concatenate(parts)
 
@@ -37,7 +39,7 @@ def probabilities(model: Any, clusters: Clusters) -> np.ndarray:
     parts = []
     for start, inputs in _batches(model, clusters):
         # Drawn once, turned eight times: drawing is the slow part of small models.
-        n = min(BATCH, len(clusters) - start)
+        n = min(fitting(model, BATCH), len(clusters) - start)
         turned = (transformed(inputs, np.full(n, symmetry), model.preprocess) for symmetry in range(8))
         parts.append(np.mean([softmax(np.asarray(model.predict_on_batch(x))) for x in turned], axis=0))
     return np.concatenate(parts)
@@ -45,8 +47,9 @@ def probabilities(model: Any, clusters: Clusters) -> np.ndarray:
 
 def _batches(model: Any, clusters: Clusters) -> Iterator[tuple[int, Any]]:
     """Yield position of the first cluster and model inputs of each batch."""
-    for start in range(0, len(clusters), BATCH):
-        yield start, model.preprocess(clusters[start : start + BATCH])
+    size = fitting(model, BATCH)
+    for start in range(0, len(clusters), size):
+        yield start, model.preprocess(clusters[start : start + size])
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:

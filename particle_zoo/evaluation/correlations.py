@@ -70,7 +70,9 @@ def spearman(values: np.ndarray, other: np.ndarray) -> np.ndarray:
     values = np.asarray(values, float).reshape(len(other), -1)
     if len(other) < 3:
         return np.full(values.shape[1], np.nan)
-    return _pearson(rankdata(values, axis=0), rankdata(other)[:, None])
+    ranks = rankdata(other)[:, None]
+    # An axis at a time: ranks of all of them would take many times the memory of the latent vectors.
+    return np.array([_pearson(rankdata(column)[:, None], ranks)[0] for column in values.T])
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
+from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.examples import Examples
 
 NEIGHBOURS = 5
@@ -18,7 +19,7 @@ BATCH = 64
 
 def latents(model: Any, clusters: Clusters, *, without_meta: bool = False) -> np.ndarray:
     """(n, latent) float32 latent means; with the four metadata values set to their training mean if asked."""
-    examples = Examples(clusters, model.preprocess, batch_size=BATCH)
+    examples = Examples(clusters, model.preprocess, batch_size=fitting(model, BATCH))
     parts = []
     for step in range(len(examples)):
         inputs, _ = examples.batch(step)

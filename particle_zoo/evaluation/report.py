@@ -12,10 +12,11 @@ import pandas as pd
 from particle_zoo import registry
 from particle_zoo.clusters import Clusters
 from particle_zoo.evaluation import classifier, latent
+from particle_zoo.evaluation.batches import fitting
 from particle_zoo.plots import classification, history, images
 
 MOST = 20_000
-"""Clusters of a split that are scored after a training; `evaluate` takes them all."""
+"""Clusters of a split that are scored after a training, fewer where images are large; `evaluate` says how many it takes."""
 
 
 def after_training(
@@ -23,7 +24,7 @@ def after_training(
 ) -> dict[str, Any]:
     """Score the best weights on both splits and draw `plots/`; returns flat metrics, `train_*` and `validation_*`.
 
-    Of a split with more than `MOST` clusters that many are scored, chosen evenly over it.
+    Of a split with more than `MOST` clusters about that many are scored, chosen evenly over it.
     """
     plots = folder / "plots"
     table = pd.read_csv(folder / "history.csv")
@@ -34,7 +35,7 @@ def after_training(
         metrics[f"{name}_n"] = len(whole)
         if not len(whole):
             continue
-        part = evenly(whole, MOST)
+        part = evenly(whole, fitting(model, MOST))
         if hasattr(model.preprocessor, "averaged"):
             metrics[f"{name}_averaged_over_blocks"] = model.preprocessor.averaged(whole)
         if task == "classifier" and classes:
@@ -56,16 +57,16 @@ def after_training(
         from particle_zoo.training import snapshots
 
         name, whole = ("validation", validation) if len(validation) else ("train", train)
-        part = evenly(whole, model.zoo_config.watch_clusters or MOST)
+        part = evenly(whole, model.zoo_config.watch_clusters or fitting(model, MOST))
         kinds = classify(part)
         (scores,) = reconstruction.rows(model, part).values()
         found = reconstruction.summary(scores, kinds)
         metrics |= {f"{name}_{key}": value for key, value in found.items() if isinstance(value, float)}
         metrics[f"{name}_iou_by_type"] = {kind: row["iou"] for kind, row in found["by_type"].items()}
         by_track_type(model, part, kinds, plots / "reconstructions.png")
-        truth, drawn, epochs = snapshots.read(folder)
-        if len(epochs):
-            reconstruction_over_training(truth, drawn, epochs, plots / "training.gif")
+        frames = snapshots.read(folder)
+        if frames:
+            reconstruction_over_training(frames, plots / "training.gif")
     return metrics
 
 

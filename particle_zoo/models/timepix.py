@@ -22,6 +22,23 @@ class TimepixConfig(ZooConfig):
     over_kev: float = pydantic.Field(40.0, gt=0, description="threshold of the map of energetic pixels, keV")
 
 
+class TimepixClassifierConfig(TimepixConfig):
+    """Settings of classifiers of Timepix clusters."""
+
+    classes: int = pydantic.Field(2, ge=2)
+    dropout_rate: float = pydantic.Field(0.2, ge=0, lt=1)
+    balance: float = pydantic.Field(
+        1.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
+    )
+    epoch_clusters: int = pydantic.Field(0, ge=0, description="clusters an epoch; 0: all")
+    watch_clusters: int = pydantic.Field(5_000, ge=0, description="validation clusters after every epoch; 0: all")
+    test_time_average: bool = pydantic.Field(
+        False, description="average probabilities over the 8 symmetries of the square"
+    )
+    epochs: int = pydantic.Field(10, ge=1)
+    patience: int = pydantic.Field(3, ge=0, description="epochs without improvement before stopping; 0 never stops")
+
+
 class TimepixModel:
     """What a `ZooModel` needs besides to take the rasters of `TimepixPreprocessor`; a mixin, named before it."""
 

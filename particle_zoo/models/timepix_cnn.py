@@ -13,29 +13,23 @@ import pydantic
 from keras import layers
 
 from particle_zoo.models.base import Classifier, ZooConfig, cosine
-from particle_zoo.models.timepix import TimepixConfig, TimepixModel, enlarge_layer, rasters_input, rasters_spec
+from particle_zoo.models.timepix import (
+    TimepixClassifierConfig,
+    TimepixModel,
+    enlarge_layer,
+    rasters_input,
+    rasters_spec,
+)
 from particle_zoo.registry import ModelCard, register_model
 
 
-class TimepixCNNConfig(TimepixConfig):
+class TimepixCNNConfig(TimepixClassifierConfig):
     """Settings of `TimepixCNN`."""
 
     filters: tuple[int, ...] = (16, 32, 64, 128)
     dense_units: int = pydantic.Field(64, ge=1)
-    classes: int = pydantic.Field(2, ge=2)
-    dropout_rate: float = pydantic.Field(0.2, ge=0, lt=1)
-    balance: float = pydantic.Field(
-        1.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
-    )
-    epoch_clusters: int = pydantic.Field(0, ge=0, description="clusters an epoch; 0: all")
-    watch_clusters: int = pydantic.Field(5_000, ge=0, description="validation clusters after every epoch; 0: all")
-    test_time_average: bool = pydantic.Field(
-        False, description="average probabilities over the 8 symmetries of the square"
-    )
-    epochs: int = pydantic.Field(10, ge=1)
     batch_size: int = pydantic.Field(64, ge=1)
     weight_decay: float = pydantic.Field(1e-4, ge=0)
-    patience: int = pydantic.Field(3, ge=0, description="epochs without improvement before stopping; 0 never stops")
 
     @pydantic.model_validator(mode="after")
     def _check_poolings(self) -> TimepixCNNConfig:

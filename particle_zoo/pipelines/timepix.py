@@ -2,12 +2,12 @@
 
 A raster has one pixel a detector pixel and is as small as the clusters of its batch allow; the model enlarges it on the
 device (`particle_zoo.layers.Enlarge`). Everything is fixed beforehand and nothing is learned from the training clusters,
-so an encoder pretrained on one detector sees the same values on another.
+so an encoder pretrained on one detector sees the same values on another; only whether there were times is remembered.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,24 +44,27 @@ class TimepixPreprocessor:
     Square roots compress the range of the deposits (seed 001).
 
     0. energy: sqrt(E / 100 keV) of a pixel, E up to 1500 keV: 0 (no hit) to 3.87.
-    1. time: sqrt(dt / 100 ns) after the first hit of the cluster, dt up to 1000 ns: 0 to 3.16; 0 for hits without time.
+    1. time: sqrt(dt / 100 ns) after the first hit of the cluster, dt up to 1000 ns: 0 to 3.16. It stays empty where
+       clusters have no times, and where those of `fit` had none: a model that never saw a time must not be shown one.
     2. over_threshold: 1 for a pixel of at least `over_kev`, else 0.
 
-    A cluster larger than `size` is averaged over blocks of m x m pixels, m the smallest whole number that makes it fit:
+    Hits without energy (0 keV or less) are no pixels. A cluster larger than `size` is averaged over blocks of m x m pixels, m the smallest whole number that makes it fit:
     energies and the map over all pixels of the block, times over its hits.
 
     Args:
         size: side of the image the model sees, px.
         time: "toa" fills the second channel where clusters have times, "zero" leaves it empty, "drop" leaves it out.
         over_kev: energy threshold of the last channel, keV.
+        times: whether the clusters of `fit` had times.
     """
 
-    LEARNED: ClassVar[frozenset[str]] = frozenset()
+    LEARNED: ClassVar[frozenset[str]] = frozenset({"times"})
     FIXED_SHAPE: ClassVar[bool] = False
 
     size: int = 384
     time: str = "toa"
     over_kev: float = 40.0
+    times: bool = True
 
     @property
     def channels(self) -> int:
@@ -69,13 +72,14 @@ class TimepixPreprocessor:
         return len(CHANNELS) - (self.time == "drop")
 
     def fit(self, clusters: Clusters) -> TimepixPreprocessor:
-        """Itself: nothing is learned, but the clusters are checked.
+        """A copy that knows whether these clusters have times.
 
         Raises:
             InputError: as the call, without drawing anything.
         """
-        _check(clusters)
-        return self
+        fitted = replace(self, times="toa" in clusters.columns)
+        fitted._check(clusters)
+        return fitted
 
     def __call__(self, clusters: Clusters) -> np.ndarray:
         """Rasters of n clusters.
@@ -86,9 +90,9 @@ class TimepixPreprocessor:
         Raises:
             InputError: no clusters, energies that are missing, in another unit or all zero, or times that are NaN.
         """
-        _check(clusters)
-        _, _, height, width = bounding_boxes(clusters)
-        extent = np.maximum(height, width)
+        self._check(clusters)
+        clusters = _lit(clusters)
+        extent = _extent(clusters)
         blocks = -(-extent // self.size)
         side = _side(int((-(-extent // blocks)).max()))
         rasters = np.zeros((len(clusters), side, side, len(CHANNELS)), np.float32)
@@ -109,9 +113,9 @@ class TimepixPreprocessor:
         place = (cluster * side + row) * side + col
         images = np.zeros((len(clusters) * side * side, len(CHANNELS)), np.float32)
         # A pixel hit twice has the sum of the energies and the earlier time.
-        np.add.at(images[:, 0], place, np.clip(clusters.column("energy"), 0, ENERGY_LIMIT_KEV).astype(np.float32))
+        np.add.at(images[:, 0], place, np.minimum(clusters.column("energy"), ENERGY_LIMIT_KEV).astype(np.float32))
         images[place, 0] = np.minimum(images[place, 0], ENERGY_LIMIT_KEV)
-        if self.time == "toa" and "toa" in clusters.columns:
+        if self._shows_times(clusters):
             time = clusters.column("toa")
             first = np.minimum.reduceat(time, clusters.offsets[:-1])
             later = np.minimum(time - first[cluster], TIME_LIMIT_NS).astype(np.float32)
@@ -122,8 +126,7 @@ class TimepixPreprocessor:
 
     def factors(self, clusters: Clusters) -> np.ndarray:
         """(n,) side of a detector pixel in the image the model sees, px: 5, 4, ... 1, or 1/2, 1/3, ... where averaged."""
-        _, _, height, width = bounding_boxes(clusters)
-        extent = np.maximum(height, width)
+        extent = _extent(_lit(clusters))
         return np.where(
             extent <= self.size, np.minimum(MAX_FACTOR, self.size // extent), 1 / np.ceil(extent / self.size)
         )
@@ -131,6 +134,47 @@ class TimepixPreprocessor:
     def averaged(self, clusters: Clusters) -> int:
         """How many clusters are larger than the image and therefore averaged over blocks."""
         return int((self.factors(clusters) < 1).sum())
+
+    def drawable(self, clusters: Clusters) -> np.ndarray:
+        """(n,) whether a cluster in keV has an energy, and finite energies and times where they are looked at."""
+        sound = np.isfinite(clusters.column("energy"))
+        if self._shows_times(clusters):
+            sound &= np.isfinite(clusters.column("toa"))
+        starts = clusters.offsets[:-1]
+        lit = np.maximum.reduceat(np.nan_to_num(clusters.column("energy")), starts) > 0
+        return np.asarray(np.logical_and.reduceat(sound, starts) & lit)
+
+    def _shows_times(self, clusters: Clusters) -> bool:
+        return self.time == "toa" and self.times and "toa" in clusters.columns
+
+    def _check(self, clusters: Clusters) -> None:
+        if not len(clusters):
+            raise InputError("no clusters to draw: received an empty batch; choose another --split, --classes or file")
+        if clusters.unit == MASK_UNIT:
+            raise InputError(
+                "these clusters are masks without pixel energies; Timepix models need energies in keV, so read files that have them"
+            )
+        if clusters.unit != "keV":
+            raise InputError(
+                f"these clusters are in {clusters.unit}; Timepix models need energies in keV, so give --calibration when reading"
+            )
+        drawable = self.drawable(clusters)
+        if drawable.all():
+            return
+        bad = int(np.flatnonzero(~drawable)[0])
+        name, start, end = clusters.ids[bad], clusters.offsets[bad], clusters.offsets[bad + 1]
+        energy = clusters.column("energy")[start:end]
+        if not np.isfinite(energy).all():
+            wrong = f"a pixel energy of {energy[~np.isfinite(energy)][0]}"
+        elif energy.max() <= 0:
+            wrong = f"no energy (its brightest pixel reads {energy.max():g} keV)"
+        else:
+            time = clusters.column("toa")[start:end]
+            wrong = f"a time of arrival of {time[~np.isfinite(time)][0]}"
+        raise InputError(
+            f"cluster {name} has {wrong}, as have {(~drawable).sum() - 1} more of {len(clusters)}; check the calibration, or "
+            "leave such clusters out of the files"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
@@ -140,6 +184,21 @@ class TimepixPreprocessor:
     def from_dict(cls, values: dict[str, Any]) -> TimepixPreprocessor:
         """The inverse of `to_dict`."""
         return cls(**values)
+
+
+def _lit(clusters: Clusters) -> Clusters:
+    """The clusters without their hits of no energy; every one keeps at least one hit."""
+    lit = clusters.column("energy") > 0
+    if lit.all():
+        return clusters
+    sizes = np.add.reduceat(lit.astype(np.int64), clusters.offsets[:-1])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return Clusters(clusters.hits[lit], clusters.columns, offsets, clusters.table, clusters.unit)
+
+
+def _extent(clusters: Clusters) -> np.ndarray:
+    _, _, height, width = bounding_boxes(clusters)
+    return np.maximum(height, width)
 
 
 def _side(extent: int) -> int:
@@ -155,37 +214,3 @@ def _averaged(images: np.ndarray, block: int) -> np.ndarray:
     hits = (blocks[..., 0] > 0).sum(axis=(2, 4))
     mean[..., 1] = blocks[..., 1].sum(axis=(2, 4)) / np.maximum(hits, 1)
     return mean
-
-
-def _check(clusters: Clusters) -> None:
-    if not len(clusters):
-        raise InputError("no clusters to draw: received an empty batch; choose another --split, --classes or file")
-    if clusters.unit == MASK_UNIT:
-        raise InputError(
-            "these clusters are masks without pixel energies; Timepix models need energies in keV, so read files that have them"
-        )
-    if clusters.unit != "keV":
-        raise InputError(
-            f"these clusters are in {clusters.unit}; Timepix models need energies in keV, so give --calibration when reading"
-        )
-    energy = clusters.column("energy")
-    if not np.isfinite(energy).all():
-        bad = int(clusters.hit_cluster[np.flatnonzero(~np.isfinite(energy))[0]])
-        raise InputError(
-            f"cluster {clusters.ids[bad]} has a pixel energy of {energy[~np.isfinite(energy)][0]}; "
-            "leave it out, or calibrate without its dead pixels"
-        )
-    brightest = np.maximum.reduceat(energy, clusters.offsets[:-1])
-    if (brightest <= 0).any():
-        bad = int(np.flatnonzero(brightest <= 0)[0])
-        raise InputError(
-            f"cluster {clusters.ids[bad]} has no energy (its brightest pixel reads {brightest[bad]:g} keV); "
-            "leave such clusters out or check the calibration"
-        )
-    if "toa" in clusters.columns and not np.isfinite(clusters.column("toa")).all():
-        time = clusters.column("toa")
-        bad = int(clusters.hit_cluster[np.flatnonzero(~np.isfinite(time))[0]])
-        raise InputError(
-            f"cluster {clusters.ids[bad]} has a time of arrival of {time[~np.isfinite(time)][0]}; leave it out, or set "
-            "time=zero to do without times"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +12,41 @@ from particle_zoo.cli import replacing
 
 FRAMES_PER_SECOND = 3
 
+SIDE = (0, 1, 0, 1)
+"""Every image fills its axes, whatever its number of pixels."""
 
-def reconstruction_over_training(truth: np.ndarray, drawn: np.ndarray, epochs: np.ndarray, path: Path) -> None:
+
+def reconstruction_over_training(frames: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> None:
     """Animate reconstructions of fixed clusters over the epochs of a training, below the clusters themselves.
 
     Args:
-        truth: (n, rows, cols) square roots of energies.
-        drawn: (frames, n, rows, cols) the same, reconstructed.
-        epochs: (frames,) their numbers, from 0.
+        frames: one an epoch, at least one: (n, size, size) square roots of energies, and the same reconstructed.
         path: GIF to write.
     """
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.figure import Figure
 
-    n = len(truth)
-    canvas = Figure(figsize=(1.7 * n, 3.8), layout="constrained")
-    axes = canvas.subplots(2, n, squeeze=False)
+    last, _ = frames[-1]
+    canvas = Figure(figsize=(1.7 * len(last), 3.8), layout="constrained")
+    axes = canvas.subplots(2, len(last), squeeze=False)
     pictures = []
-    for i, (upper, lower) in enumerate(axes.T):
-        scale = {"origin": "lower", "cmap": "magma", "vmin": 0, "vmax": float(truth[i].max()) or 1.0}
-        upper.imshow(truth[i], **scale)
-        pictures.append(lower.imshow(drawn[0, i], **scale))
-        for axis in (upper, lower):
+    for column, cluster in zip(axes.T, last, strict=True):
+        brightest = float(cluster.max()) or 1.0
+        for axis in column:
+            pictures.append(axis.imshow(cluster, origin="lower", cmap="magma", vmin=0, vmax=brightest, extent=SIDE))
             axis.set_xticks([])
             axis.set_yticks([])
     axes[0, 0].set_ylabel("cluster")
     axes[1, 0].set_ylabel("reconstruction")
 
-    def show(frame: int) -> list[Any]:
-        for picture, image in zip(pictures, drawn[frame], strict=True):
-            picture.set_data(image)
-        canvas.suptitle(f"epoch {epochs[frame] + 1}", fontsize=9)
-        return list(pictures)
+    def show(number: int) -> list[Any]:
+        truth, drawn = frames[number]
+        for upper, lower, cluster, again in zip(pictures[::2], pictures[1::2], truth, drawn, strict=True):
+            upper.set_data(cluster)
+            lower.set_data(again)
+        canvas.suptitle(f"epoch {number + 1}, {truth.shape[1]} px", fontsize=9)
+        return pictures
 
-    animation = FuncAnimation(canvas, show, frames=len(drawn))
+    animation = FuncAnimation(canvas, show, frames=len(frames))
     with replacing(path) as temporary:
         animation.save(temporary, writer=PillowWriter(fps=FRAMES_PER_SECOND), dpi=80)

@@ -11,11 +11,15 @@ import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
+from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, training_batches
 from particle_zoo.training.interruption import Interruption
+
+REPEATS = 10
+"""An epoch with repetition draws at most so many times as there are clusters."""
 
 
 def compile_model(model: Any, steps_per_epoch: int) -> None:
@@ -85,7 +89,7 @@ def fit(
         symmetry=symmetry,
         shuffle=True,
         draw=flat_probabilities(train.sizes) if getattr(config, "flat_sizes", False) else None,
-        samples=getattr(config, "epoch_clusters", 0),
+        samples=min(getattr(config, "epoch_clusters", 0), REPEATS * len(train)),
         balance=getattr(config, "balance", 0.0),
     )
     epochs = epochs or config.epochs or -(-config.steps // len(examples))
@@ -93,7 +97,16 @@ def fit(
     watched = None
     if validation is not None and len(validation):
         validation = watch(validation, config, seed)
-        watched = EpochBatches(Examples(validation, model.preprocess, classes=classes, batch_size=max(batch_size, 32)))
+        # Weighted like the training: otherwise the best epoch would be that of the most frequent class.
+        balance = getattr(config, "balance", 0.0)
+        held_out = Examples(
+            validation,
+            model.preprocess,
+            classes=classes,
+            batch_size=max(batch_size, fitting(model, 32)),
+            balance=balance,
+        )
+        watched = EpochBatches(held_out)
     monitor = "loss" if watched is None else "val_loss"
 
     interruption = Interruption()

@@ -9,6 +9,7 @@ import click
 import keras
 
 from particle_zoo.registry import ModelCard
+from particle_zoo.training import snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 
 
@@ -28,14 +29,17 @@ def grow(job: Any, folder: Path, *, verbose: int | str = 0) -> None:
     if not sizes or (folder / CHECKPOINT).exists():
         return
     weights = job.model.get_weights()
-    for size in sizes:
+    for stage, size in enumerate(sizes):
         if verbose:
             click.echo(f"{config.progressive_epochs} epochs at {size} px")
-        weights = _train(job, job.card, size, weights, folder / f"size-{size}", verbose)
+        pictures = snapshots.callbacks(job, folder, stage)
+        weights = _train(job, job.card, size, weights, folder / f"size-{size}", pictures, verbose)
     job.model.set_weights(weights)
 
 
-def _train(job: Any, card: ModelCard, size: int, weights: list[Any], folder: Path, verbose: int | str) -> list[Any]:
+def _train(
+    job: Any, card: ModelCard, size: int, weights: list[Any], folder: Path, callbacks: list[Any], verbose: int | str
+) -> list[Any]:
     from particle_zoo.training.fit import fit
     from particle_zoo.training.run_folder import trim_history
     from particle_zoo.training.session import build
@@ -46,7 +50,8 @@ def _train(job: Any, card: ModelCard, size: int, weights: list[Any], folder: Pat
     settings |= {"size": size, "progressive": (), "epochs": settings["progressive_epochs"]}
     model = build(card, settings, job.train, job.classes, seed=job.seed, precision=job.precision)
     model.set_weights(weights)
-    fit(model, job.train, job.validation, classes=job.classes, seed=job.seed, folder=folder, verbose=verbose)
+    options: dict[str, Any] = {"classes": job.classes, "seed": job.seed, "folder": folder, "verbose": verbose}
+    fit(model, job.train, job.validation, callbacks=callbacks, **options)
     found = list(model.get_weights())
     keras.utils.clear_session(free_memory=True)
     return found

@@ -209,11 +209,7 @@ def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
         recipe: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "verbose": verbose}
         job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), **recipe))
     progressive.grow(job, folder, verbose=verbose)
-    callbacks: list[keras.callbacks.Callback] = []
-    shown = getattr(job.model.zoo_config, "snapshots", 0)
-    if shown:
-        held_out = job.validation if len(job.validation) else job.train
-        callbacks.append(snapshots.Snapshots(folder, snapshots.examples(held_out, shown)))
+    callbacks = snapshots.callbacks(job, folder, stage=len(getattr(job.model.zoo_config, "progressive", ())))
     options: dict[str, Any] = {
         "classes": job.classes,
         "seed": job.seed,

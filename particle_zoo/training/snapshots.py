@@ -17,10 +17,10 @@ FOLDER = "snapshots"
 
 
 def examples(clusters: Clusters, n: int) -> Clusters:
-    """N clusters to show: the largest of each track type in turn, those of many pixels first."""
+    """Choose n clusters to show: of each track type in turn, from the upper quartile of its sizes downwards."""
     kinds, order = classify(clusters), np.argsort(-clusters.sizes, kind="stable")
     queues = [order[kinds[order] == kind] for kind in reversed(CLASSES)]
-    # Not the largest but the middle of the larger half: typical, and with something to see.
+    # Not the largest: they should be typical, with something to see.
     queues = [queue[len(queue) // 4 :] for queue in queues if len(queue)]
     turns = [queue[turn] for turn in range(max(map(len, queues), default=0)) for queue in queues if turn < len(queue)]
     return clusters[np.array(turns[:n], dtype=int)]
@@ -34,11 +34,12 @@ class Snapshots(keras.callbacks.Callback):
     Args:
         folder: run folder.
         clusters: to reconstruct.
+        stage: place of this training among those of a run whose images grow.
     """
 
-    def __init__(self, folder: Path, clusters: Clusters) -> None:
+    def __init__(self, folder: Path, clusters: Clusters, stage: int = 0) -> None:
         super().__init__()
-        self.folder, self.clusters = folder / FOLDER, clusters
+        self.folder, self.clusters, self.stage = folder / FOLDER, clusters, stage
         self._inputs: Any = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -47,24 +48,33 @@ class Snapshots(keras.callbacks.Callback):
         # One at a time: a batch of large images may not fit beside those of the training.
         drawn = [self.model.reconstruct(self._inputs[i : i + 1])["image"][0, ..., 0] for i in range(len(self._inputs))]
         truth = [self.model.enlarge(self._inputs[i : i + 1])[0, ..., 0] for i in range(len(self._inputs))]
-        with replacing(self.folder / f"epoch-{epoch:04d}.npz") as temporary:
-            np.savez_compressed(
-                temporary, drawn=np.array(drawn, np.float16), truth=np.array(truth, np.float16), epoch=epoch
-            )
+        with replacing(self.folder / f"stage-{self.stage}-epoch-{epoch:04d}.npz") as temporary:
+            np.savez_compressed(temporary, drawn=np.array(drawn, np.float16), truth=np.array(truth, np.float16))
 
 
-def read(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Snapshots of a run folder in order of epochs.
+def read(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Snapshots of a run folder in the order in which they were made.
 
     Returns:
-        (n, rows, cols) inputs, (epochs, n, rows, cols) reconstructions, (epochs,) numbers of the epochs; empty arrays
-        where there are none.
+        One pair an epoch: (n, size, size) float32 inputs and reconstructions, square roots of energies. Sizes grow where
+        the training's did.
     """
     found = []
-    for path in sorted((folder / FOLDER).glob("epoch-*.npz")):
+    for path in sorted((folder / FOLDER).glob("stage-*.npz")):
         with path.open("rb") as stream, np.load(stream) as file:
-            found.append((file["truth"], file["drawn"], int(file["epoch"])))
-    if not found:
-        return np.zeros((0, 1, 1)), np.zeros((0, 0, 1, 1)), np.zeros(0, int)
-    truth, drawn, epochs = zip(*found, strict=True)
-    return truth[-1].astype(np.float32), np.array(drawn, np.float32), np.array(epochs)
+            found.append((file["truth"].astype(np.float32), file["drawn"].astype(np.float32)))
+    return found
+
+
+def callbacks(job: Any, folder: Path, stage: int = 0) -> list[keras.callbacks.Callback]:
+    """What takes the snapshots of a training, if its model asks for any.
+
+    Args:
+        job: a `particle_zoo.training.session.Job`.
+        folder: its run folder.
+        stage: as in `Snapshots`.
+    """
+    shown = getattr(job.model.zoo_config, "snapshots", 0)
+    if not shown:
+        return []
+    return [Snapshots(folder, examples(job.validation if len(job.validation) else job.train, shown), stage)]

@@ -182,6 +182,7 @@ def test_a_classifier_starts_from_the_encoder_of_an_autoencoder(tiny: Any, raste
     [
         ("tiny_effnet_classifier", {}, "tiny_effnet_ae", {"backbone": "B1"}, "EfficientNet B1, this model B0"),
         ("tiny_effnet_classifier", {}, "tiny_effnet_ae", {"time": "drop"}, "time channel drop, this model toa"),
+        ("tiny_effnet_classifier", {}, "tiny_effnet_ae", {"over_kev": 100}, "threshold in keV 100"),
         ("tiny_effnet_classifier", {}, "tiny_timepix_cnn", {}, "that run holds a tiny_timepix_cnn"),
         ("tiny_effnet_classifier", {"classes": 3}, "tiny_effnet_classifier", {}, "do not fit"),
         ("tiny_effnet_ae", {}, "tiny_effnet_classifier", {}, "that run holds a tiny_effnet_classifier"),
@@ -293,6 +294,9 @@ def test_a_frozen_encoder_stays(rasters: np.ndarray) -> None:
     moved = _moves(model, rasters)
     assert moved.pop("output") > 0
     assert set(moved.values()) == {0.0}
+    # Neither batch statistics nor stochastic depth: what the output layer learns from is what it will see.
+    sure = particle_zoo.create("tiny_effnet_classifier", size=32, frozen=True, dropout_rate=0.0)
+    np.testing.assert_allclose(np.asarray(sure(rasters, training=True)), np.asarray(sure(rasters, training=False)))
     assert len(model.trainable_variables) == 2
 
 

@@ -93,6 +93,8 @@ def test_small_and_averaged_clusters_share_a_batch() -> None:
     assert np.count_nonzero(found[1, ..., 0]) == 50
 
 
+NAN = float("nan")
+
 Pixels = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 40), st.floats(1, 1400, width=32)), min_size=1, max_size=30
 )
@@ -106,15 +108,37 @@ def test_enlarging_loses_nothing(hits: list[list[tuple[int, int, float]]], size:
         np.testing.assert_array_equal(reduce(image, int(height), int(width)), raster[:height, :width])
 
 
-def test_nothing_is_learned_from_the_clusters() -> None:
+def test_a_model_that_never_saw_a_time_is_shown_none() -> None:
+    with_times, without = clusters([(0, 0, 100, 5), (0, 1, 25, 30)]), clusters([(0, 0, 100), (0, 1, 25)])
+    blind = TimepixPreprocessor().fit(without)
+    assert not blind(with_times)[..., 1].any()
+    assert blind(clusters([(0, 0, 100, float("nan"))])).any(), "times that nobody looks at may be anything"
+    assert TimepixPreprocessor().fit(with_times)(with_times)[..., 1].any()
+
+
+def test_hits_without_energy_are_no_pixels() -> None:
+    lit = [(0, i, 25.0, 7.0) for i in range(1, 19)]
+    dark = [(0, 0, 0.0, 0.0), *lit, (0, 19, -3.0, 0.0)]
+    preprocessor = TimepixPreprocessor(size=96)
+    assert preprocessor.factors(clusters(dark)) == preprocessor.factors(clusters(lit)) == 5
+    np.testing.assert_array_equal(preprocessor(clusters(dark)), preprocessor(clusters(lit)))
+
+
+def test_drawable_says_which_clusters_the_call_would_refuse() -> None:
+    mixed = clusters(
+        [(0, 0, 9.0, 0)], [(0, 0, 0.0, 0)], [(0, 0, NAN, 0)], [(0, 0, 9.0, NAN)], [(0, 0, 9.0, 1), (0, 1, 0.0, 1)]
+    )
+    sound = TimepixPreprocessor().drawable(mixed)
+    assert sound.tolist() == [True, False, False, False, True]
+    assert len(TimepixPreprocessor()(mixed[sound])) == 2
+
+
+def test_only_whether_there_are_times_is_learned_from_the_clusters() -> None:
     preprocessor = TimepixPreprocessor(size=96, time="zero", over_kev=30)
     assert preprocessor.fit(clusters(line(4))) == preprocessor
     assert TimepixPreprocessor.from_dict(preprocessor.to_dict()) == preprocessor
     assert preprocessor.channels == 3
     assert TimepixPreprocessor(time="drop").channels == 2
-
-
-NAN = float("nan")
 
 
 @pytest.mark.parametrize(

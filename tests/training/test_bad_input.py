@@ -59,6 +59,7 @@ BAD: list[tuple[click.Command, list[Any], str]] = [
         ["tiny_vae", "--dataset", "{labelled}", "--manual-dir", "{layout}", "--protocol", "seed"],
         "use --protocol kfold",
     ),
+    (evaluate, ["tiny_effnet_ae", "--protocol", "kfold"], "kfold trains classifiers and variational autoencoders"),
     (embed, ["{run}"], "no latent"),
     (predict, ["{run}", "{tmp}/nowhere.csv"], "does not exist"),
     (predict, ["{run}", "{layout}/clusters", "--output", "{tmp}/p.txt"], ".csv or .parquet"),

@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from particle_zoo import InputError, registry
+import particle_zoo
+from particle_zoo import Clusters, InputError, registry
+from particle_zoo.detectors.writers import write
 from particle_zoo.predict import predict
 from particle_zoo.train import train
 from particle_zoo.training import run_folder, session
@@ -57,13 +59,12 @@ def test_pretraining_grows_and_shows_how_reconstructions_change(pretrained: Path
     small = pd.read_csv(pretrained / "size-32" / "history.csv")
     assert len(small) == 1
     assert len(pd.read_csv(pretrained / "history.csv")) == 2
-    truth, drawn, epochs = read(pretrained)
-    assert truth.shape == (3, 64, 64)
-    assert drawn.shape == (2, 3, 64, 64)
-    assert epochs.tolist() == [0, 1]
-    assert not np.array_equal(drawn[0], drawn[1])
+    frames = read(pretrained)
+    assert [truth.shape for truth, _ in frames] == [(3, 32, 32), (3, 64, 64), (3, 64, 64)]
+    assert [drawn.shape for _, drawn in frames] == [(3, 32, 32), (3, 64, 64), (3, 64, 64)]
+    assert not np.array_equal(frames[1][1], frames[2][1])
     with Image.open(pretrained / "plots" / "training.gif") as animation:
-        assert animation.n_frames == 2
+        assert animation.n_frames == 3
     metrics = json.loads((pretrained / "metrics.json").read_text())
     assert 0 <= metrics["validation_iou"] <= 1
     assert metrics["train_averaged_over_blocks"] == 0
@@ -106,6 +107,23 @@ def test_fine_tuning_starts_from_the_pretrained_encoder_and_predicts_files(
     rows = pd.read_csv(output)
     assert len(rows) == 60
     np.testing.assert_allclose(rows[["p_proton", "p_electron"]].sum(axis=1), 1, rtol=1e-5)
+
+    dark = clusters_of(file)
+    hits = dark.hits.copy()
+    hits[: dark.offsets[2], dark.columns.index("energy")] = 0
+    write(tmp_path / "dark.parquet", Clusters(hits, dark.columns, dark.offsets, dark.table, dark.unit))
+    result = run(predict, folder, tmp_path / "dark.parquet", "--output", tmp_path / "dark.csv")
+    assert result.exit_code == 0, result.output
+    assert "no prediction 2" in result.output
+    said = pd.read_csv(tmp_path / "dark.csv")
+    assert said["p_proton"].isna().sum() == said["predicted"].isna().sum() == 2
+    np.testing.assert_allclose(said["p_proton"][2:], rows["p_proton"][2:], atol=1e-5)
+
+
+def clusters_of(file: Path) -> Clusters:
+    found = particle_zoo.read(file)
+    assert isinstance(found, Clusters)
+    return found
 
 
 def session_model(folder: Path) -> Any:

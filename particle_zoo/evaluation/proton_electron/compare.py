@@ -40,6 +40,8 @@ def compare(
     Raises:
         InputError: settings that cannot be, or other ones than the folder was started with.
     """
+    if pretrained and ablations:
+        raise InputError("--ablations pretrains every variant alike; leave --pretrained out")
     folder = folder or Path("runs") / f"proton_electron-{settings.spectrum}-{settings.form}"
     trials = study.ablation_trials(settings) if ablations else study.main_trials(settings)
     study.check_models(settings, trials)

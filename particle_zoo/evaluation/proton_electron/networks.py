@@ -69,10 +69,11 @@ def pretrain(
     folder: Path,
     further: dict[str, Any] | None = None,
     *,
+    seed: int = 0,
     data_dir: Path | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Train a network without labels, or continue to; the seed is 0 whatever starts from it.
+    """Train a network without labels, or continue to.
 
     Returns:
         The run folder, finished.
@@ -83,7 +84,14 @@ def pretrain(
     chosen = overrides(settings, model, {**(further or {}), "epochs": settings.pretrain_epochs})
     if settings.pretrain_clusters and "epoch_clusters" in registry.config_class(model).model_fields:
         chosen["epoch_clusters"] = settings.pretrain_clusters
-    job = session.prepare(registry.info(model), chosen, seed=0, dataset=settings.pretraining, data_dir=data_dir)
+    job = session.prepare(
+        registry.info(model),
+        chosen,
+        seed=seed,
+        dataset=settings.pretraining,
+        data_dir=data_dir,
+        precision=settings.precision,
+    )
     if not quiet:
         click.echo(f"pretraining {model} on {len(job.train):,} clusters of {job.dataset}, into {folder}")
     run_folder.start(folder, job.config(), resume=(folder / "config.json").exists())
@@ -131,9 +139,9 @@ def train(
     known, watched = (part[share(part.labels, fraction, seed)] for part in (clusters.train, clusters.validation))
     resumed = (folder / "config.json").exists()
     started = time.perf_counter()
-    network = session.build(card, config.model_dump(), known, clusters.classes, seed=seed)
+    network = session.build(card, config.model_dump(), known, clusters.classes, seed=seed, precision=settings.precision)
     job = session.Job(
-        card, network, settings.dataset, known, watched, clusters.classes, seed, "float32", None, "train", start,
+        card, network, settings.dataset, known, watched, clusters.classes, seed, settings.precision, None, "train", start,
         clusters.fingerprint,
     )  # fmt: skip
     session.initialise(job, start)

@@ -1,9 +1,10 @@
 """Accuracies and ROC AUC with intervals from resampling the primaries of the test set.
 
 A primary may leave several clusters, which are no independent witnesses: a resample takes or leaves them together. All
-methods are scored on the same resamples, so that the difference of two has an interval of its own. Inside a resample a
-method's number is the mean over its seeds: the interval says how far the mean depends on which primaries were tested,
-the spread over seeds how far a single training may lie from it. Where all clusters of a bin are right, or all wrong, all
+methods are scored on the same resamples, so that the difference of two has an interval of its own. A resample also draws
+as many trainings (seeds) of a method as there are, with repetition, and its number is their mean: the interval says how
+far the mean depends on which primaries were tested and on which trainings were made. Few seeds say little of the latter;
+their spread stands beside it. Where all clusters of a bin are right, or all wrong, all
 resamples are too: an interval without width then says that there are few errors, not that there are none.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993 (percentile intervals).
@@ -188,7 +189,7 @@ class Bootstrap:
     Args:
         names: of m numbers.
         values: (seeds, m) on the test set itself, by method.
-        draws: (resamples, m) means over the seeds, by method.
+        draws: (resamples, m) means over the seeds drawn, by method.
     """
 
     names: tuple[str, ...]
@@ -228,7 +229,7 @@ class Bootstrap:
 
 
 def bootstrap(test: TestSet, probabilities: Mapping[str, np.ndarray], resamples: int, seed: int = 0) -> Bootstrap:
-    """Score methods on the same resamples of the test primaries.
+    """Score methods on the same resamples of the test primaries, and on resamples of their seeds.
 
     Args:
         test: n clusters.
@@ -239,7 +240,10 @@ def bootstrap(test: TestSet, probabilities: Mapping[str, np.ndarray], resamples:
     once = np.ones((1, len(test.first)))
     values = {name: np.concatenate([numbers(test, run, once) for run in runs]) for name, runs in probabilities.items()}
     draws: dict[str, list[np.ndarray]] = {name: [] for name in probabilities}
+    rng = np.random.default_rng((seed, 1))
     for weights in resampled(test, resamples, seed):
         for name, runs in probabilities.items():
-            draws[name].append(np.mean([numbers(test, run, weights) for run in runs], axis=0))
+            of_seeds = np.stack([numbers(test, run, weights) for run in runs], axis=1)
+            drawn = rng.integers(len(runs), size=(len(weights), len(runs)))
+            draws[name].append(np.take_along_axis(of_seeds, drawn[..., None], axis=1).mean(axis=1))
     return Bootstrap(test.names, values, {name: np.concatenate(parts) for name, parts in draws.items()})

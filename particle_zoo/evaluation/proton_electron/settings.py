@@ -47,6 +47,7 @@ class Form(pydantic.BaseModel):
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
         pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
         pretrain_epochs: of the pretraining.
+        precision: dtype policy of all networks.
         network_settings: further settings of every network that has them.
         fractions: shares of the training labels.
     """
@@ -74,6 +75,7 @@ class Form(pydantic.BaseModel):
     pretraining: str | None = None
     pretrain_clusters: int | None = pydantic.Field(None, ge=1)
     pretrain_epochs: int = pydantic.Field(4, ge=1)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     network_settings: dict[str, Any] = {}
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
 
@@ -99,7 +101,17 @@ FORMS = {
         network_settings={"epoch_clusters": 4_000, "batch_size": 32, "accumulate": 1, "patience": 0},
         fractions=(1.0,),
     ),
-    "full": Form(backbone="B4", size=384, validation=10_000, epochs=20, cnn_epochs=30, pretrain_epochs=20),
+    "full": Form(
+        backbone="B4",
+        size=384,
+        train=60_000,
+        validation=10_000,
+        epochs=8,
+        cnn_epochs=20,
+        most_passes=5,
+        pretrain_epochs=20,
+        precision="mixed_bfloat16",
+    ),
 }
 """`small` is for two cores and an hour; `full` takes all clusters and wants a GPU."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
+from particle_zoo import data, registry
 from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.proton_electron import networks, rivals, sample
@@ -37,6 +38,7 @@ class Trial:
         model: registered name; "" for a rival.
         pretrained: model to pretrain first; "" without.
         settings: further settings of both.
+        pretrained_seed: of the pretraining.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Trial:
     model: str = ""
     pretrained: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    pretrained_seed: int = 0
 
     @property
     def name(self) -> str:
@@ -81,9 +84,12 @@ def main_trials(settings: Settings) -> list[Trial]:
 
 
 def ablation_trials(settings: Settings) -> list[Trial]:
-    """The classifier from every variant of the pretraining, with every seed."""
+    """The classifier from every variant of the pretraining, with every seed.
+
+    The seed is also that of the pretraining, which is what differs here; the main study pretrains once.
+    """
     return [
-        Trial(f"ablation: {name}", seed, 1.0, settings.classifier, variant.autoencoder, variant.settings)
+        Trial(f"ablation: {name}", seed, 1.0, settings.classifier, variant.autoencoder, variant.settings, seed)
         for name, variant in settings.ablations.items()
         for seed in range(settings.seeds)
     ]
@@ -133,7 +139,12 @@ def begin(folder: Path, settings: Settings, fingerprint: str, *, force: bool) ->
 
 
 def _written(settings: Settings, fingerprint: str) -> dict[str, Any]:
-    return {**settings.model_dump(mode="json"), "fingerprint": fingerprint}
+    pretraining = settings.pretraining or registry.info(settings.autoencoder).default_dataset
+    return {
+        **settings.model_dump(mode="json"),
+        "fingerprint": fingerprint,
+        "pretraining_fingerprint": data.fingerprint(pretraining),
+    }
 
 
 def run(
@@ -203,8 +214,10 @@ def _start(
     """The pretrained run that a trial starts from, made where there is none yet."""
     if pretrained and trial.pretrained == settings.autoencoder and not trial.settings:
         return pretrained
-    own = folder / "pretrained" / plain(f"{trial.pretrained} {trial.settings or ''}")
-    return networks.pretrain(settings, trial.pretrained, own, trial.settings, data_dir=data_dir, quiet=quiet)
+    own = folder / "pretrained" / plain(f"{trial.pretrained} {trial.settings or ''} {trial.pretrained_seed or ''}")
+    return networks.pretrain(
+        settings, trial.pretrained, own, trial.settings, seed=trial.pretrained_seed, data_dir=data_dir, quiet=quiet
+    )
 
 
 def _write(path: Path, prediction: Prediction) -> None:

@@ -24,7 +24,7 @@ from particle_zoo.losses import huber, per_hit, soft_dice
 from particle_zoo.models.base import ZooConfig, ZooModel
 from particle_zoo.models.effnet_ae.config import STRIDE, EffNetAEConfig
 from particle_zoo.models.effnet_ae.decoder import build_decoder
-from particle_zoo.models.effnet_ae.encoder import blocks, build_encoder, load_backbone_weights, pooled
+from particle_zoo.models.effnet_ae.encoder import EncoderFromElsewhere, blocks, build_encoder, pooled
 from particle_zoo.models.effnet_ae.recipe import adamw
 from particle_zoo.models.timepix import TimepixModel, enlarge_layer, rasters_input
 
@@ -33,7 +33,7 @@ SQUEEZE = 16
 
 
 @keras.saving.register_keras_serializable(package="particle_zoo")
-class EffNetAE(TimepixModel, ZooModel):
+class EffNetAE(EncoderFromElsewhere, TimepixModel, ZooModel):
     """Autoencoder with an image head and two mask heads.
 
     Call arguments:
@@ -75,11 +75,6 @@ class EffNetAE(TimepixModel, ZooModel):
         if config.mask_heads:
             self.mask_tracker = keras.metrics.Mean(name="mask_loss")
             self.over_threshold_tracker = keras.metrics.Mean(name="over_threshold_loss")
-
-    def load_initial_weights(self) -> None:
-        c = self.zoo_config
-        if c.encoder_weights != "none":
-            load_backbone_weights(self.encoder.get_layer("backbone"), c.backbone, c.encoder_weights)
 
     def enlarge(self, rasters: Any) -> Any:
         """(batch, size, size, channels) what the encoder sees at inference."""
@@ -141,11 +136,12 @@ def check_encoder(model: Any, other: Any) -> None:
     """Refuse weights of another encoder.
 
     Raises:
-        InputError: another EfficientNet or other channels.
+        InputError: another EfficientNet, other channels or another threshold of the last one.
     """
-    for field, what in (("backbone", "EfficientNet"), ("time", "time channel")):
+    for field, what in (("backbone", "EfficientNet"), ("time", "time channel"), ("over_kev", "threshold in keV")):
         own, theirs = getattr(model.zoo_config, field), getattr(other.zoo_config, field)
-        same = own == theirs if field == "backbone" else (own == "drop") == (theirs == "drop")
+        # A filled time channel may become an empty one: that is pretraining on Timepix3 for Timepix1.
+        same = (own == "drop") == (theirs == "drop") if field == "time" else own == theirs
         if not same:
             raise InputError(
                 f"that run's encoder has {what} {theirs}, this model {own}; give a run of the same encoder, or --set {field}={theirs}"

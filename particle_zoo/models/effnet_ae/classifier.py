@@ -20,14 +20,14 @@ from particle_zoo.errors import InputError
 from particle_zoo.models.base import Classifier, ZooConfig, ZooModel
 from particle_zoo.models.effnet_ae.autoencoder import EffNetAE, check_encoder
 from particle_zoo.models.effnet_ae.config import EffNetClassifierConfig
-from particle_zoo.models.effnet_ae.encoder import build_encoder, load_backbone_weights, pooled, stages
+from particle_zoo.models.effnet_ae.encoder import EncoderFromElsewhere, build_encoder, pooled, stages
 from particle_zoo.models.effnet_ae.recipe import adamw, layerwise_adamw
 from particle_zoo.models.timepix import TimepixModel, enlarge_layer, rasters_input, rasters_spec
 from particle_zoo.registry import ModelCard, register_model
 
 
 @keras.saving.register_keras_serializable(package="particle_zoo")
-class EffNetClassifier(TimepixModel, Classifier):
+class EffNetClassifier(EncoderFromElsewhere, TimepixModel, Classifier):
     """Encoder, mean over the last map, logits.
 
     Call arguments:
@@ -50,7 +50,8 @@ class EffNetClassifier(TimepixModel, Classifier):
         encoder.trainable = not config.frozen
 
         # === Functional model ===
-        latent = pooled(encoder(enlarge(rasters)))
+        # Frozen means as at inference: stochastic depth would otherwise go on dropping blocks.
+        latent = pooled(encoder(enlarge(rasters), training=False if config.frozen else None))
         x = layers.Dropout(config.dropout_rate, dtype="float32", name="dropout")(latent)
         logits = layers.Dense(config.classes, dtype="float32", name="logits")(x)
         super().__init__(inputs=rasters, outputs=logits, name=zoo_name, **kwargs)
@@ -58,11 +59,6 @@ class EffNetClassifier(TimepixModel, Classifier):
         # === Config ===
         self._identify(config, zoo_name)
         self.encoder, self.enlarger = encoder, enlarge
-
-    def load_initial_weights(self) -> None:
-        c = self.zoo_config
-        if c.encoder_weights != "none":
-            load_backbone_weights(self.encoder.get_layer("backbone"), c.backbone, c.encoder_weights)
 
     def encode(self, rasters: Any) -> Any:
         """(batch, latent) float32 means of the encoder's last map."""
@@ -98,7 +94,7 @@ class EffNetClassifier(TimepixModel, Classifier):
             for layer in net.layers
             for variable in layer.trainable_variables
         }
-        return layerwise_adamw(c, steps_per_epoch, lambda variable: shares.get(id(variable), 1.0))
+        return layerwise_adamw(c, steps_per_epoch, [shares.get(id(v), 1.0) for v in self.trainable_variables])
 
 
 def _card(name: str, config: EffNetClassifierConfig, parameters: int, summary: str, source: str) -> ModelCard:

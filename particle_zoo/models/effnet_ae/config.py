@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import pydantic
 
-from particle_zoo.models.timepix import TimepixConfig
+from particle_zoo.models.timepix import TimepixClassifierConfig, TimepixConfig
 
 STRIDE = 32
 """An EfficientNet halves its input five times."""
@@ -105,7 +105,7 @@ class EffNetAEConfig(EffNetConfig):
         return self
 
 
-class EffNetClassifierConfig(EffNetConfig):
+class EffNetClassifierConfig(EffNetConfig, TimepixClassifierConfig):
     """Settings of `EffNetClassifier`.
 
     A training that starts from other weights (`--init`) takes the values of `fine_tuning` for what is not set.
@@ -120,19 +120,7 @@ class EffNetClassifierConfig(EffNetConfig):
         "batch_size": 32,
     }
 
-    classes: int = pydantic.Field(2, ge=2)
     frozen: bool = pydantic.Field(False, description="train the output layer only")
     layer_decay: float = pydantic.Field(
         1.0, gt=0, le=1, description="learning rate of each stage of the encoder, as a share of that of the next one"
     )
-    dropout_rate: float = pydantic.Field(0.2, ge=0, lt=1)
-    balance: float = pydantic.Field(
-        1.0, ge=0, le=1, description="loss weight of a class: its frequency to the power of minus this"
-    )
-    epoch_clusters: int = pydantic.Field(0, ge=0, description="clusters an epoch; 0: all")
-    watch_clusters: int = pydantic.Field(5_000, ge=0, description="validation clusters after every epoch; 0: all")
-    test_time_average: bool = pydantic.Field(
-        False, description="average probabilities over the 8 symmetries of the square"
-    )
-    epochs: int = pydantic.Field(10, ge=1)
-    patience: int = pydantic.Field(3, ge=0, description="epochs without improvement before stopping; 0 never stops")

@@ -136,6 +136,18 @@ def load_backbone_weights(net: keras.Model, backbone: str, source: str) -> None:
         layer.set_weights(donor.get_layer(layer.name).get_weights())
 
 
+class EncoderFromElsewhere:
+    """Initial weights of the encoder of a `ZooModel` as its configuration asks for; a mixin, named before it."""
+
+    zoo_config: Any
+    encoder: Any
+
+    def load_initial_weights(self) -> None:
+        c = self.zoo_config
+        if c.encoder_weights != "none":
+            load_backbone_weights(self.encoder.get_layer("backbone"), c.backbone, c.encoder_weights)
+
+
 def stages(net: keras.Model) -> dict[str, int]:
     """Depth of each weight layer of a backbone, by name: 0 for the stem, 1 to 7 for the stages, 8 for the top."""
     depth: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,15 +17,13 @@ def adamw(config: Any, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(**_options(config, steps_per_epoch))
 
 
-def layerwise_adamw(
-    config: EffNetConfig, steps_per_epoch: int, share: Callable[[Any], float]
-) -> keras.optimizers.Optimizer:
+def layerwise_adamw(config: EffNetConfig, steps_per_epoch: int, shares: Sequence[float]) -> keras.optimizers.Optimizer:
     """`adamw` with a share of the learning rate for each variable.
 
     Args:
         config: settings.
         steps_per_epoch: batches an epoch.
-        share: of a variable, above 0 to 1.
+        shares: of the trainable variables of the model in their order, above 0 to 1.
 
     Raises:
         InputError: on the PyTorch backend, whose optimizers step through all variables at once.
@@ -34,7 +32,7 @@ def layerwise_adamw(
         raise InputError(
             "layer-wise learning rates need the TensorFlow or JAX backend; received torch; set layer_decay=1"
         )
-    return LayerwiseAdamW(share, **_options(config, steps_per_epoch))
+    return LayerwiseAdamW(shares=shares, **_options(config, steps_per_epoch))
 
 
 def _options(config: Any, steps_per_epoch: int) -> dict[str, Any]:
@@ -47,14 +45,21 @@ def _options(config: Any, steps_per_epoch: int) -> dict[str, Any]:
     }
 
 
+@keras.saving.register_keras_serializable(package="particle_zoo")
 class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW whose steps are shortened variable by variable."""
+    """AdamW whose steps are shortened variable by variable.
 
-    def __init__(self, share: Callable[[Any], float], **kwargs: Any) -> None:
+    Args:
+        shares: of the learning rate, one a trainable variable of the model, in their order.
+        kwargs: of `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, *, shares: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._share = share
+        self.shares = list(shares)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        # Some backends hand over their own variable: the index leads back to the one of the layer.
-        own = self._trainable_variables[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * self._share(own))
+        super().update_step(gradient, variable, learning_rate * self.shares[self._get_variable_index(variable)])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "shares": self.shares}

@@ -1,0 +1,13 @@
+"""How many clusters a model is shown at a time where nothing is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+USUAL_SIZE = 96
+"""Side of an image, px, up to which a batch has its full number of clusters."""
+
+
+def fitting(model: Any, most: int) -> int:
+    """The most clusters whose images need no more memory than `most` of `USUAL_SIZE`, at least 1."""
+    return max(1, min(most, most * USUAL_SIZE**2 // model.zoo_config.size**2))
