@@ -57,7 +57,7 @@ class TimepixCNN(TimepixModel, Classifier):
         x = enlarge_layer(config)(rasters)
         for i, filters in enumerate(config.filters):
             x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv{i}")(x)
-            x = layers.Activation("relu", name=f"relu{i}")(layers.BatchNormalization(name=f"bn{i}")(x))
+            x = layers.Activation("relu", name=f"relu{i}")(layers.BatchNormalization(momentum=0.95, name=f"bn{i}")(x))
             x = layers.MaxPooling2D(2, name=f"pool{i}")(x)
         mean, peak = layers.GlobalAveragePooling2D(name="mean")(x), layers.GlobalMaxPooling2D(name="peak")(x)
         x = layers.Dense(config.dense_units, activation="relu", name="dense")(

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from particle_zoo.layers import InsertZeros
-from particle_zoo.models.effnet_ae.encoder import Block
+from particle_zoo.models.effnet_ae.encoder import MOMENTUM, Block
 
 HEAD_KERNEL = 4
 """Twice the stride of the last transposed convolution: every output pixel then has as many inputs as its neighbours."""
@@ -39,7 +39,7 @@ def build_decoder(
     """
     features = keras.Input(feature_shape, name="features")
     x = _conv(encoder_blocks[-1].filters_out, "untop")(features)
-    x = layers.Activation("swish", name="untop_activation")(layers.BatchNormalization(name="untop_bn")(x))
+    x = layers.Activation("swish", name="untop_activation")(_norm("untop")(x))
     for block in reversed(encoder_blocks):
         x = _transposed(x, block)
     heads = {"image": _head(channels, "image")(x)}
@@ -66,7 +66,7 @@ def _transposed(x: Any, block: Block) -> Any:
     squeezed = _conv(block.filters_squeezed, f"{name}_reduce", activation="swish", use_bias=True)(squeezed)
     gate = _conv(wide, f"{name}_excite", activation="sigmoid", use_bias=True)(squeezed)
     x = layers.Multiply(name=f"{name}_gate")([x, gate])
-    x = layers.BatchNormalization(name=f"{name}_project_bn")(_conv(block.filters_in, f"{name}_project")(x))
+    x = _norm(f"{name}_project")(_conv(block.filters_in, f"{name}_project")(x))
     if block.stride == 1 and block.filters_in == block.filters_out:
         x = layers.Add(name=f"{name}_add")([x, skip])
     return x
@@ -89,7 +89,11 @@ def _conv(filters: int, name: str, *, activation: str | None = None, use_bias: b
 
 
 def _normal(x: Any, name: str) -> Any:
-    return layers.Activation("swish", name=f"{name}_activation")(layers.BatchNormalization(name=f"{name}_bn")(x))
+    return layers.Activation("swish", name=f"{name}_activation")(_norm(name)(x))
+
+
+def _norm(name: str) -> layers.Layer:
+    return layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")
 
 
 def _head(filters: int, name: str, *, bias: float = 0.0) -> layers.Layer:

@@ -45,6 +45,11 @@ STOCHASTIC_DEPTH = 0.2
 """Share of the last block's outputs that keras.applications drops; earlier blocks drop less, in proportion."""
 
 
+MOMENTUM = 0.95
+"""Of the statistics of batch normalisation. Keras's 0.99 looks back over a hundred steps of weights that are long gone: a
+training of some hundred steps then predicts nothing sensible."""
+
+
 def build_backbone(
     backbone: str, size: int, channels: int, *, stochastic_depth: float = STOCHASTIC_DEPTH
 ) -> keras.Model:
@@ -64,6 +69,8 @@ def build_backbone(
     for layer in net.layers:
         if isinstance(layer, layers.Dropout):
             layer.rate *= stochastic_depth / STOCHASTIC_DEPTH
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = MOMENTUM
     return net
 
 
