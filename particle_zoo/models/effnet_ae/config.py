@@ -64,8 +64,8 @@ class EffNetAEConfig(EffNetConfig):
         "epochs": 10,
         "epoch_clusters": 8_000,
         "watch_clusters": 500,
-        "batch_size": 16,
-        "learning_rate": 1.5e-3,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
     }
 
     mask_rate: float = pydantic.Field(0.25, ge=0, lt=1, description="share of the hit pixels hidden in training")
