@@ -11,9 +11,8 @@ from particle_zoo.models.timepix import TimepixClassifierConfig, TimepixConfig
 STRIDE = 32
 """An EfficientNet halves its input five times."""
 
-
 LAPTOP: dict[str, Any] = {"backbone": "B0", "size": 96, "accumulate": 1}
-"""Two cores train this at some ten images a second; `recipe=laptop` takes it for what is not set."""
+"""Two cores train this at some forty images a second (the autoencoder) or eighty (the classifier); `recipe=laptop` takes it for what is not set."""
 
 
 class EffNetConfig(TimepixConfig):

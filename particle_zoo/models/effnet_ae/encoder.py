@@ -17,6 +17,13 @@ from particle_zoo.errors import InputError
 WEIGHTS_FILE = "efficientnet{}_notop.h5"
 """Name under which keras.applications keeps ImageNet weights without the top."""
 
+STOCHASTIC_DEPTH = 0.2
+"""Share of the last block's outputs that keras.applications drops; earlier blocks drop less, in proportion."""
+
+MOMENTUM = 0.95
+"""Of the statistics of batch normalisation. Keras's 0.99 looks back over a hundred steps of weights that are long gone: a
+training of some hundred steps then predicts nothing sensible."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -39,15 +46,6 @@ class Block:
     filters_out: int
     kernel: int
     stride: int
-
-
-STOCHASTIC_DEPTH = 0.2
-"""Share of the last block's outputs that keras.applications drops; earlier blocks drop less, in proportion."""
-
-
-MOMENTUM = 0.95
-"""Of the statistics of batch normalisation. Keras's 0.99 looks back over a hundred steps of weights that are long gone: a
-training of some hundred steps then predicts nothing sensible."""
 
 
 def build_backbone(
