@@ -26,6 +26,8 @@ MEASURES = {
 }
 """Names of the measures of `reconstruction.score` on the terminal."""
 
+STRAIGHT = ("straight track", "heavy track")
+
 PROBED = 2000
 """Most tracks probed: their latent vectors are computed by three models."""
 
@@ -141,15 +143,27 @@ def _probe(model: Any, untrained: Any, pca: ImagePCA, clusters: Clusters, seed: 
     vectors["PCA"] = np.concatenate([pca.encode(images) for _, _, images in enlarged(model, some)])
     factors = np.asarray(model.factors(some), float)
     found = probe_tracks.compare(vectors, truth.iloc[chosen], factors, seed)
-    angles = next(iter(found.values()))["angle_n"]
+    columns = ["representation", "length R2", "beyond the enlargement", "angle, median error (deg)", "mean (deg)"]
+    if "phi" in some.table:
+        # Straight tracks keep the direction of their particle, electrons that scatter do not.
+        kept = np.isin(classify(some), STRAIGHT) & truth["angle"].iloc[chosen].notna().to_numpy()
+        azimuth = truth.iloc[chosen].assign(angle=np.where(kept, some.table["phi"].to_numpy(float) % 180, np.nan))
+        for name, row in probe_tracks.compare(vectors, azimuth, factors, seed).items():
+            found[name] |= {f"azimuth_{key}": row[f"angle_{key}"] for key in ("median", "mean", "n")}
+        columns += ["simulated azimuth, median", "mean (deg)"]
+    one = next(iter(found.values()))
     table(
-        f"linear probe of {len(chosen)} tracks of more than {LONGER_PX} px, {angles} of them with an angle",
-        ("representation", "length R2", "beyond the enlargement", "angle, median error (deg)", "mean (deg)"),
+        f"linear probe of {len(chosen)} tracks of more than {LONGER_PX} px, {one['angle_n']} of them with an angle"
+        + (f", {one['azimuth_n']} straight ones" if "azimuth_n" in one else ""),
+        tuple(columns),
         [
-            (name, row["length_r2"], row["length_beyond"], _cell(row["angle_median"]), _cell(row["angle_mean"]))
+            (
+                name, row["length_r2"], row["length_beyond"],
+                *(_cell(row[key]) for key in ("angle_median", "angle_mean", "azimuth_median", "azimuth_mean") if key in row),
+            )
             for name, row in found.items()
         ],
-    )
+    )  # fmt: skip
     return found
 
 

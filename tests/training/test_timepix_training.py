@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import click
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,11 +19,12 @@ from particle_zoo import Clusters, InputError, registry
 from particle_zoo.detectors.writers import write
 from particle_zoo.predict import predict
 from particle_zoo.train import train
-from particle_zoo.training import run_folder, session
+from particle_zoo.training import run_folder, session, snapshots
 from particle_zoo.training.snapshots import examples, read
 from tests.conftest import write_pixel_files
 
 SMALL = ["--set", "epoch_clusters=64", "--set", "watch_clusters=16"]
+GROWING = ["--set", "progressive=[32]", "--set", "progressive_epochs=2", "--set", "snapshots=3"]
 
 
 def run(command: click.Command, *arguments: Any) -> Result:
@@ -48,8 +49,7 @@ def pixels(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def pretrained(pixels: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained") / "run"
-    growing = ["--set", "progressive=[32]", "--set", "progressive_epochs=1", "--set", "snapshots=3"]
-    result = run(train, "tiny_effnet_ae", *pixels, *SMALL, *growing, "--epochs", 2, "--output", folder)
+    result = run(train, "tiny_effnet_ae", *pixels, *SMALL, *GROWING, "--epochs", 2, "--output", folder)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -57,14 +57,14 @@ def pretrained(pixels: list[str], tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.mark.slow
 def test_pretraining_grows_and_shows_how_reconstructions_change(pretrained: Path) -> None:
     small = pd.read_csv(pretrained / "size-32" / "history.csv")
-    assert len(small) == 1
+    assert len(small) == 2
     assert len(pd.read_csv(pretrained / "history.csv")) == 2
     frames = read(pretrained)
-    assert [truth.shape for truth, _ in frames] == [(3, 32, 32), (3, 64, 64), (3, 64, 64)]
-    assert [drawn.shape for _, drawn in frames] == [(3, 32, 32), (3, 64, 64), (3, 64, 64)]
-    assert not np.array_equal(frames[1][1], frames[2][1])
+    assert [truth.shape for truth, _ in frames] == [(3, 32, 32)] * 2 + [(3, 64, 64)] * 2
+    assert [drawn.shape for _, drawn in frames] == [truth.shape for truth, _ in frames]
+    assert not np.array_equal(frames[2][1], frames[3][1])
     with Image.open(pretrained / "plots" / "training.gif") as animation:
-        assert animation.n_frames == 3
+        assert animation.n_frames == 4
     metrics = json.loads((pretrained / "metrics.json").read_text())
     assert 0 <= metrics["validation_iou"] <= 1
     assert metrics["train_averaged_over_blocks"] == 0
@@ -74,19 +74,28 @@ def test_pretraining_grows_and_shows_how_reconstructions_change(pretrained: Path
 
 
 @pytest.mark.slow
-def test_a_pretraining_that_was_stopped_after_the_small_images_goes_on_from_them(
+def test_a_pretraining_that_was_stopped_among_the_small_images_goes_on_there(
     pretrained: Path, pixels: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "again"
-    again.mkdir()
-    shutil.copy(pretrained / "config.json", again)
-    shutil.copytree(pretrained / "size-32", again / "size-32")
-    growing = ["--set", "progressive=[32]", "--set", "progressive_epochs=1", "--set", "snapshots=3"]
-    result = run(train, "tiny_effnet_ae", *pixels, *SMALL, *growing, "--epochs", 2, "--output", again, "--resume")
+    arguments = [*pixels, *SMALL, *GROWING, "--epochs", 2, "--output", again]
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "callbacks", lambda *_: [Stop()])
+        with pytest.raises((KeyboardInterrupt, click.Abort)):
+            train.main(["tiny_effnet_ae", *map(str, arguments)], standalone_mode=False)
+    assert len(pd.read_csv(again / "size-32" / "history.csv")) == 1
+    assert not (again / "history.csv").exists()
+    result = run(train, "tiny_effnet_ae", *arguments, "--resume")
     assert result.exit_code == 0, result.output
-    assert (again / "size-32" / "history.csv").read_bytes() == (pretrained / "size-32" / "history.csv").read_bytes()
-    here, there = (pd.read_csv(folder / "history.csv") for folder in (again, pretrained))
-    np.testing.assert_allclose(here["loss"], there["loss"], rtol=1e-3)
+    for name in ("size-32/history.csv", "history.csv"):
+        here, there = (pd.read_csv(folder / name) for folder in (again, pretrained))
+        np.testing.assert_allclose(here["loss"], there["loss"], rtol=1e-3)
 
 
 @pytest.mark.slow
@@ -148,8 +157,6 @@ def test_an_interrupted_classifier_continues_as_if_nothing_had_happened(pixels: 
 
 
 def _train_one_epoch(job: Any, folder: Path) -> None:
-    import keras
-
     from particle_zoo.training.fit import fit
 
     class Stop(keras.callbacks.Callback):
