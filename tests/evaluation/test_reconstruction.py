@@ -32,6 +32,7 @@ def test_perfect_and_empty_reconstructions(mixed: Clusters) -> None:
     ours, empty = found["stand_in"], found["all zero"]
     assert (ours["error"] == 0).all()
     assert (ours["iou"] == 1).all()
+    assert (ours["pixel_iou"] == 1).all()
     assert (ours["over_iou"].dropna() == 1).all()
     assert (ours["sharpness"].dropna() == 1).all()
     assert (empty["error"] == 1).all()
@@ -69,6 +70,21 @@ def test_strong_pixels_weigh_most() -> None:
     weak, strong = truth * [[[1, 0]]], truth * [[[0, 1]]]
     assert reconstruction.energy_error(truth, weak) < 1e-3
     assert reconstruction.energy_error(truth, strong) > 0.99
+
+
+def test_a_rim_a_fifth_of_a_pixel_off_costs_the_enlarged_mask_and_not_the_pixels() -> None:
+    hit = np.zeros((3, 40, 40), bool)
+    hit[:, 15:20, 5:35] = True
+    drawn = hit.copy()
+    drawn[:, 20] = hit[:, 19]
+    # Another pixel far below the track, and the whole track one pixel too low.
+    drawn[1, 30:35, 5:10] = True
+    drawn[2] = np.roll(hit[2], 5, axis=0)
+    assert reconstruction.iou(hit, drawn)[0] == pytest.approx(5 / 6)
+    found = reconstruction.pixel_iou(hit, drawn, np.full(3, 5.0))
+    np.testing.assert_allclose(found, [1, 6 / 7, 0])
+    np.testing.assert_allclose(reconstruction.pixel_iou(hit, drawn, np.full(3, 0.5)), reconstruction.iou(hit, drawn))
+    assert np.isnan(reconstruction.pixel_iou(hit & False, drawn, np.full(3, 5.0))).all()
 
 
 def test_iou_known_by_hand() -> None:
