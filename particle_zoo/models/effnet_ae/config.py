@@ -59,7 +59,7 @@ class EffNetAEConfig(EffNetConfig):
     laptop: ClassVar[dict[str, Any]] = {
         **LAPTOP,
         "progressive": (64,),
-        "progressive_epochs": 10,
+        "progressive_epochs": 12,
         "epochs": 8,
         "epoch_clusters": 8_000,
         "watch_clusters": 500,
@@ -77,9 +77,7 @@ class EffNetAEConfig(EffNetConfig):
     latent_size: int = pydantic.Field(256, ge=1, description="values of a dense latent vector")
     image_loss: Literal["mse", "mae", "huber"] = "huber"
     mask_loss: Literal["bce", "dice", "bce_dice"] = "bce_dice"
-    image_weight: float = pydantic.Field(
-        10.0, ge=0, description="an image of a minimum-ionising track that is left out costs a tenth, its mask several"
-    )
+    image_weight: float = pydantic.Field(2.0, ge=0)
     mask_weight: float = pydantic.Field(1.0, ge=0)
     over_weight: float = pydantic.Field(0.5, ge=0, description="loss weight of the mask of pixels over `over_kev`")
     stochastic_depth: float = pydantic.Field(

@@ -41,8 +41,6 @@ def _options(config: Any, steps_per_epoch: int) -> dict[str, Any]:
     return {
         "learning_rate": cosine(steps, config.learning_rate),
         "weight_decay": config.weight_decay,
-        # A batch with a few heavy ions has gradients that would throw off all others.
-        "global_clipnorm": 1.0,
         "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
     }
 
