@@ -24,7 +24,8 @@ def tiny() -> Any:
 
 @pytest.fixture(scope="module")
 def rasters(tiny: Any, timepix3: Clusters) -> np.ndarray:
-    return np.asarray(tiny.preprocess(timepix3[:12]))
+    # Averaged over blocks the last channel is no binary map, and its cross-entropy never 0.
+    return np.asarray(tiny.preprocess(timepix3[tiny.factors(timepix3) >= 1][:12]))
 
 
 # === Encoder ===
@@ -295,8 +296,14 @@ def test_a_frozen_encoder_stays(rasters: np.ndarray) -> None:
     assert moved.pop("output") > 0
     assert set(moved.values()) == {0.0}
     # Neither batch statistics nor stochastic depth: what the output layer learns from is what it will see.
+    settled = particle_zoo.create("tiny_effnet_classifier", size=32)
+    for _ in range(60):
+        settled(rasters, training=True)
     sure = particle_zoo.create("tiny_effnet_classifier", size=32, frozen=True, dropout_rate=0.0)
-    np.testing.assert_allclose(np.asarray(sure(rasters, training=True)), np.asarray(sure(rasters, training=False)))
+    sure.set_weights(settled.get_weights())
+    learning, predicting = (np.asarray(sure(rasters, training=training)) for training in (True, False))
+    assert np.ptp(predicting) > 1e-2
+    np.testing.assert_allclose(learning, predicting, rtol=1e-4, atol=1e-5)
     assert len(model.trainable_variables) == 2
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +18,8 @@ from particle_zoo import Clusters, InputError, registry
 from particle_zoo.detectors.writers import write
 from particle_zoo.predict import predict
 from particle_zoo.train import train
-from particle_zoo.training import run_folder, session, snapshots
+from particle_zoo.training import run_folder, session
+from particle_zoo.training.fit import fit
 from particle_zoo.training.snapshots import examples, read
 from tests.conftest import write_pixel_files
 
@@ -80,13 +80,12 @@ def test_a_pretraining_that_was_stopped_among_the_small_images_goes_on_there(
     again = tmp_path / "again"
     arguments = [*pixels, *SMALL, *GROWING, "--epochs", 2, "--output", again]
 
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            if epoch == 1:
-                raise KeyboardInterrupt
+    def one_epoch(*args: Any, **options: Any) -> None:
+        fit(*args, **options, epochs=1)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "callbacks", lambda *_: [Stop()])
+        patch.setattr("particle_zoo.training.fit.fit", one_epoch)
         with pytest.raises((KeyboardInterrupt, click.Abort)):
             train.main(["tiny_effnet_ae", *map(str, arguments)], standalone_mode=False)
     assert len(pd.read_csv(again / "size-32" / "history.csv")) == 1
@@ -150,21 +149,9 @@ def test_an_interrupted_classifier_continues_as_if_nothing_had_happened(pixels: 
         manual_dir=Path(pixels[3]), data_dir=Path(pixels[5]),
     )  # fmt: skip
     run_folder.start(stopped, job.config(), resume=False)
-    with pytest.raises(KeyboardInterrupt):
-        _train_one_epoch(job, stopped)
+    fit(job.model, job.train, job.validation, classes=job.classes, seed=0, folder=stopped, epochs=1)
     assert run(train, *arguments, "--epochs", 2, "--output", stopped, "--resume").exit_code == 0
     assert (stopped / "history.csv").read_text() == (whole / "history.csv").read_text()
-
-
-def _train_one_epoch(job: Any, folder: Path) -> None:
-    from particle_zoo.training.fit import fit
-
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            if epoch == 1:
-                raise KeyboardInterrupt
-
-    fit(job.model, job.train, job.validation, classes=job.classes, seed=0, folder=folder, callbacks=[Stop()])
 
 
 def test_examples_to_show_are_of_every_track_type(timepix3: Any) -> None:

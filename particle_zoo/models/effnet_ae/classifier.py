@@ -44,14 +44,13 @@ class EffNetClassifier(EncoderFromElsewhere, TimepixModel, Classifier):
         # === Layers ===
         rasters = rasters_input(config)
         enlarge = enlarge_layer(config)
-        encoder = build_encoder(
-            config.backbone, config.size, rasters.shape[-1], stochastic_depth=config.stochastic_depth
-        )
+        # A frozen encoder runs as at inference: its batch normalisation follows `trainable`, stochastic depth does not.
+        depth = 0.0 if config.frozen else config.stochastic_depth
+        encoder = build_encoder(config.backbone, config.size, rasters.shape[-1], stochastic_depth=depth)
         encoder.trainable = not config.frozen
 
         # === Functional model ===
-        # Frozen means as at inference: stochastic depth would otherwise go on dropping blocks.
-        latent = pooled(encoder(enlarge(rasters), training=False if config.frozen else None))
+        latent = pooled(encoder(enlarge(rasters)))
         x = layers.Dropout(config.dropout_rate, dtype="float32", name="dropout")(latent)
         logits = layers.Dense(config.classes, dtype="float32", name="logits")(x)
         super().__init__(inputs=rasters, outputs=logits, name=zoo_name, **kwargs)
