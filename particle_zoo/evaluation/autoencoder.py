@@ -19,8 +19,8 @@ from particle_zoo.plots.reconstruction import by_track_type
 
 MEASURES = {
     "error": "energy error",
-    "pixel_iou": "mask IoU",
-    "iou": "enlarged mask IoU",
+    "iou": "mask IoU",
+    "enlarged_iou": "enlarged mask IoU",
     "over_iou": "over-threshold IoU",
     "sharpness": "sharpness",
     "sharpness_masked": "sharpness inside the mask",
@@ -92,7 +92,7 @@ def compare(
         "mask IoU by track type",
         ("track type", "clusters", *names),
         [
-            (kind, part["n"], _cell(part["pixel_iou"]), _cell(pair[1]["by_type"][kind]["pixel_iou"]))
+            (kind, part["n"], _cell(part["iou"]), _cell(pair[1]["by_type"][kind]["iou"]))
             for kind, part in pair[0]["by_type"].items()
         ],
     )
@@ -113,7 +113,7 @@ def _print(methods: dict[str, dict[str, Any]], pca: ImagePCA, width: int, seen: 
         ("method", *MEASURES.values()),
         [(name, *(_cell(part[key]) for key in MEASURES)) for name, part in methods.items()],
     )
-    columns = [(name, key) for key in ("error", "pixel_iou") for name in methods if name != "all zero"]
+    columns = [(name, key) for key in ("error", "iou") for name in methods if name != "all zero"]
     table(
         "by track type",
         ("track type", "clusters", *(f"{name}: {MEASURES[key]}" for name, key in columns)),

@@ -16,7 +16,7 @@ from particle_zoo.pipelines.timepix import ENERGY_SCALE_KEV
 THRESHOLD_KEV = 5.0
 """Usual detection threshold of a Timepix pixel; half of it is a hit where a model has no mask head."""
 
-MEASURES = ("error", "pixel_iou", "iou", "over_iou", "sharpness", "sharpness_masked")
+MEASURES = ("error", "iou", "enlarged_iou", "over_iou", "sharpness", "sharpness_masked")
 
 Outputs = dict[str, np.ndarray]
 
@@ -43,60 +43,59 @@ def over_threshold(outputs: Outputs) -> np.ndarray:
 
 
 def energy_error(truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(n,) energy-weighted error, sum max(E, Ê) |E - Ê| / sum E^2 over the pixels: 0 perfect, 1 for an empty image.
+    """Energy-weighted error of each cluster, sum max(E, Ê) |E - Ê| / sum E^2 over its pixels: 0 perfect, 1 for an empty image.
 
     The larger of both energies weighs, so that strong pixels count most and energy drawn beside the cluster counts too;
     it may exceed 1.
 
     Args:
-        truth: (n, size, size) energies E, any unit.
-        drawn: (n, size, size) energies Ê in the same.
+        truth: (..., pixels) energies E, any unit.
+        drawn: (..., pixels) energies Ê in the same.
     """
-    wrong = (np.maximum(truth, drawn) * np.abs(truth - drawn)).sum(axis=(1, 2))
-    return np.asarray(wrong / np.maximum((truth**2).sum(axis=(1, 2)), np.finfo(float).tiny))
+    wrong = (np.maximum(truth, drawn) * np.abs(truth - drawn)).sum(axis=-1)
+    return np.asarray(wrong / np.maximum((truth**2).sum(axis=-1), np.finfo(float).tiny))
 
 
 def iou(truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(n,) pixels in both masks over pixels in either, 0..1; NaN where the true mask is empty.
+    """Pixels in both masks over pixels in either, 0..1; NaN where the true mask is empty.
 
     Args:
-        truth: (n, size, size) bool.
+        truth: (..., pixels) bool.
         drawn: the same.
     """
-    both, either = ((m).sum(axis=(1, 2)) for m in (truth & drawn, truth | drawn))
-    return np.where(truth.any(axis=(1, 2)), both / np.maximum(either, 1), np.nan)
+    both, either = (m.sum(axis=-1) for m in (truth & drawn, truth | drawn))
+    return np.where(truth.any(axis=-1), both / np.maximum(either, 1), np.nan)
 
 
-def pixel_iou(truth: np.ndarray, drawn: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """(n,) `iou` of detector pixels: one is drawn as hit where at least half of its enlarged pixels are.
+def on_detector(hit: np.ndarray, factor: float, *images: np.ndarray) -> list[np.ndarray]:
+    """Means of one cluster's images over the enlarged pixels of each detector pixel, (pixels,) each.
 
     In an image enlarged 5 times a track one pixel wide is 5 wide, and a rim drawn a fifth of a pixel off costs a fifth of
-    its `iou`. On the detector it costs nothing: enlarging is invertible, and this is what a physicist gets back.
+    its overlap. On the detector it costs little: enlarging is invertible, and this is what a physicist gets back. The grid
+    starts at the cluster and reaches over the whole image, so that what is drawn beside the cluster counts.
 
     Args:
-        truth: (n, size, size) bool, enlarged masks.
-        drawn: the same of a reconstruction.
-        factors: (n,) enlargement of each; below 1, where blocks were averaged, an image pixel stands for itself.
+        hit: (size, size) bool, the enlarged cluster; not empty.
+        factor: its enlargement; below 1, where blocks were averaged, an image pixel stands for itself.
+        images: (size, size) each.
     """
-    found = np.full(len(truth), np.nan)
-    for i, (hit, guess, factor) in enumerate(zip(truth, drawn, np.maximum(factors, 1).astype(int), strict=True)):
-        if not hit.any():
-            continue
-        # The grid starts at the cluster and reaches over the whole image: what is drawn beside the cluster counts.
-        row, col = (np.arange(side) - hit.any(axis=axis).argmax() for side, axis in zip(hit.shape, (1, 0), strict=True))
-        row, col = (line // factor - line[0] // factor for line in (row, col))
-        cell = (row[:, None] * (col[-1] + 1) + col).ravel()
-        area = np.bincount(cell)
-        on_grid = [2 * np.bincount(cell, mask.ravel()) >= area for mask in (hit, guess)]
-        found[i] = (on_grid[0] & on_grid[1]).sum() / (on_grid[0] | on_grid[1]).sum()
-    return found
+    step = max(int(factor), 1)
+    lines = []
+    for side, axis in zip(hit.shape, (1, 0), strict=True):
+        line = (np.arange(side) - hit.any(axis=axis).argmax()) // step
+        lines.append(line - line[0])
+    row, col = lines
+    cell = (row[:, None] * (col[-1] + 1) + col).ravel()
+    area = np.bincount(cell)
+    return [np.bincount(cell, image.ravel()) / area for image in images]
 
 
 def score(truth: np.ndarray, outputs: Outputs, thin: np.ndarray, factors: np.ndarray) -> pd.DataFrame:
     """`MEASURES` of some clusters, one row each; what does not apply is NaN.
 
-    `error` is the `energy_error`, `pixel_iou` that of the hit pixels of the detector, `iou` of those of the enlarged image,
-    `over_iou` of the enlarged ones over the energy threshold, `sharpness` that of thin tracks, `sharpness_masked` the same after pixels outside the predicted mask are emptied.
+    `error` is the `energy_error` and `iou` that of the hit pixels, both on the detector's pixels (one is drawn as hit where
+    half of its enlarged pixels are); `enlarged_iou` that of the enlarged image, `over_iou` of its pixels over the energy
+    threshold, `sharpness` that of thin tracks, `sharpness_masked` the same after pixels outside the predicted mask are emptied.
 
     Args:
         truth: (n, size, size, channels) enlarged inputs.
@@ -105,11 +104,15 @@ def score(truth: np.ndarray, outputs: Outputs, thin: np.ndarray, factors: np.nda
         factors: (n,) enlargement of each.
     """
     found = dict.fromkeys(MEASURES, np.full(len(truth), np.nan))
-    found["error"] = energy_error(energies(truth), energies(outputs["image"]))
-    mask = hits(outputs)
-    found["pixel_iou"] = pixel_iou(truth[..., 0] > 0, mask, factors)
-    found["iou"] = iou(truth[..., 0] > 0, mask)
-    found["over_iou"] = iou(truth[..., -1] >= 0.5, over_threshold(outputs))
+    hit, mask, n = truth[..., 0] > 0, hits(outputs), len(truth)
+    before, after = energies(truth), energies(outputs["image"])
+    found["error"], found["iou"] = np.full((2, n), np.nan)
+    for i, factor in enumerate(factors):
+        energy, guess, true, drawn = on_detector(hit[i], factor, before[i], after[i], hit[i], mask[i])
+        found["error"][i] = energy_error(energy, guess)
+        found["iou"][i] = iou(true >= 0.5, drawn >= 0.5)
+    found["enlarged_iou"] = iou(hit.reshape(n, -1), mask.reshape(n, -1))
+    found["over_iou"] = iou((truth[..., -1] >= 0.5).reshape(n, -1), over_threshold(outputs).reshape(n, -1))
     drawings = {"sharpness": outputs["image"][..., 0]}
     if "mask" in outputs:
         drawings["sharpness_masked"] = np.where(mask, drawings["sharpness"], 0)
@@ -163,5 +166,5 @@ def summary(table: pd.DataFrame, kinds: np.ndarray) -> dict[str, Any]:
 
 
 def _means(table: pd.DataFrame) -> dict[str, Any]:
-    means = {name: table[name].dropna() for name in ("error", "pixel_iou", "iou", "over_iou")}
+    means = {name: table[name].dropna() for name in ("error", "iou", "enlarged_iou", "over_iou")}
     return {"n": len(table)} | {name: float(v.mean()) if len(v) else None for name, v in means.items()}

@@ -62,7 +62,7 @@ def after_training(
         (scores,) = reconstruction.rows(model, part).values()
         found = reconstruction.summary(scores, kinds)
         metrics |= {f"{name}_{key}": value for key, value in found.items() if isinstance(value, float)}
-        metrics[f"{name}_pixel_iou_by_type"] = {kind: row["pixel_iou"] for kind, row in found["by_type"].items()}
+        metrics[f"{name}_iou_by_type"] = {kind: row["iou"] for kind, row in found["by_type"].items()}
         by_track_type(model, part, kinds, plots / "reconstructions.png")
         frames = snapshots.read(folder)
         if frames:

@@ -32,7 +32,7 @@ def test_perfect_and_empty_reconstructions(mixed: Clusters) -> None:
     ours, empty = found["stand_in"], found["all zero"]
     assert (ours["error"] == 0).all()
     assert (ours["iou"] == 1).all()
-    assert (ours["pixel_iou"] == 1).all()
+    assert (ours["enlarged_iou"] == 1).all()
     assert (ours["over_iou"].dropna() == 1).all()
     assert (ours["sharpness"].dropna() == 1).all()
     assert (empty["error"] == 1).all()
@@ -55,36 +55,49 @@ def test_without_mask_head_the_mask_is_half_the_threshold() -> None:
 def test_energy_error_has_no_unit_and_counts_energy_beside_the_cluster(
     pairs: list[tuple[float, float]], unit: float
 ) -> None:
-    truth, drawn = (np.array(column).reshape(1, 2, 2) for column in zip(*pairs, strict=True))
-    truth[0, 0] = [100, 0]
+    truth, drawn = (np.array(column) for column in zip(*pairs, strict=True))
+    truth[:2] = [100, 0]
     error = reconstruction.energy_error(truth, drawn)
     assert error >= 0
     np.testing.assert_allclose(reconstruction.energy_error(unit * truth, unit * drawn), error, rtol=1e-9)
     ghost = drawn.copy()
-    ghost[0, 0, 1] += 50
+    ghost[1] += 50
     assert reconstruction.energy_error(truth, ghost) > error
 
 
 def test_strong_pixels_weigh_most() -> None:
-    truth = np.array([[[1000.0, 10.0]]])
-    weak, strong = truth * [[[1, 0]]], truth * [[[0, 1]]]
+    truth = np.array([1000.0, 10.0])
+    weak, strong = truth * [1, 0], truth * [0, 1]
     assert reconstruction.energy_error(truth, weak) < 1e-3
     assert reconstruction.energy_error(truth, strong) > 0.99
 
 
 def test_a_rim_a_fifth_of_a_pixel_off_costs_the_enlarged_mask_and_not_the_pixels() -> None:
-    hit = np.zeros((3, 40, 40), bool)
-    hit[:, 15:20, 5:35] = True
+    hit = np.zeros((40, 40), bool)
+    hit[15:20, 5:35] = True
     drawn = hit.copy()
-    drawn[:, 20] = hit[:, 19]
-    # Another pixel far below the track, and the whole track one pixel too low.
-    drawn[1, 30:35, 5:10] = True
-    drawn[2] = np.roll(hit[2], 5, axis=0)
-    assert reconstruction.iou(hit, drawn)[0] == pytest.approx(5 / 6)
-    found = reconstruction.pixel_iou(hit, drawn, np.full(3, 5.0))
-    np.testing.assert_allclose(found, [1, 6 / 7, 0])
-    np.testing.assert_allclose(reconstruction.pixel_iou(hit, drawn, np.full(3, 0.5)), reconstruction.iou(hit, drawn))
-    assert np.isnan(reconstruction.pixel_iou(hit & False, drawn, np.full(3, 5.0))).all()
+    drawn[20] = hit[19]
+    assert reconstruction.iou(hit.ravel(), drawn.ravel()) == pytest.approx(5 / 6)
+
+    def overlap(guess: np.ndarray, factor: float = 5.0) -> float:
+        true, found = reconstruction.on_detector(hit, factor, hit, guess)
+        return float(reconstruction.iou(true >= 0.5, found >= 0.5))
+
+    assert overlap(drawn) == 1
+    far = drawn.copy()
+    far[30:35, 5:10] = True
+    assert overlap(far) == pytest.approx(6 / 7), "one pixel far below the track"
+    assert overlap(np.roll(hit, 5, axis=0)) == 0, "one pixel too low"
+    assert overlap(drawn, 0.5) == pytest.approx(5 / 6), "pixels of averaged blocks stand for themselves"
+
+
+def test_energies_on_the_detector_are_those_of_the_enlarged_pixels() -> None:
+    energy = np.array([[30.0, 0, 70], [0, 20, 0]])
+    image = np.zeros((40, 40))
+    image[12:22, 7:22] = np.kron(energy, np.ones((5, 5)))
+    (found,) = reconstruction.on_detector(image > 0, 5.0, image)
+    assert sorted(found[found > 0]) == [20, 30, 70]
+    assert found.sum() == pytest.approx(energy.sum())
 
 
 def test_iou_known_by_hand() -> None:

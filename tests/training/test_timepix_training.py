@@ -66,9 +66,9 @@ def test_pretraining_grows_and_shows_how_reconstructions_change(pretrained: Path
     with Image.open(pretrained / "plots" / "training.gif") as animation:
         assert animation.n_frames == 4
     metrics = json.loads((pretrained / "metrics.json").read_text())
-    assert 0 <= metrics["validation_pixel_iou"] <= 1
+    assert 0 <= metrics["validation_iou"] <= 1
     assert metrics["train_averaged_over_blocks"] == 0
-    assert set(metrics["validation_pixel_iou_by_type"]) <= {
+    assert set(metrics["validation_iou_by_type"]) <= {
         "dot", "small blob", "heavy blob", "heavy track", "straight track", "curly track"
     }  # fmt: skip
 

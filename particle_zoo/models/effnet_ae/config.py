@@ -60,7 +60,7 @@ class EffNetAEConfig(EffNetConfig):
         **LAPTOP,
         "progressive": (64,),
         "progressive_epochs": 12,
-        "epochs": 8,
+        "epochs": 10,
         "epoch_clusters": 8_000,
         "watch_clusters": 500,
         "batch_size": 32,
@@ -77,7 +77,7 @@ class EffNetAEConfig(EffNetConfig):
     latent_size: int = pydantic.Field(256, ge=1, description="values of a dense latent vector")
     image_loss: Literal["mse", "mae", "huber"] = "huber"
     mask_loss: Literal["bce", "dice", "bce_dice"] = "bce_dice"
-    image_weight: float = pydantic.Field(2.0, ge=0)
+    image_weight: float = pydantic.Field(1.0, ge=0)
     mask_weight: float = pydantic.Field(1.0, ge=0)
     over_weight: float = pydantic.Field(0.5, ge=0, description="loss weight of the mask of pixels over `over_kev`")
     stochastic_depth: float = pydantic.Field(
