@@ -48,8 +48,9 @@ class TimepixPreprocessor:
        clusters have no times, and where those of `fit` had none: a model that never saw a time must not be shown one.
     2. over_threshold: 1 for a pixel of at least `over_kev`, else 0.
 
-    Hits without energy (0 keV or less) are no pixels. A cluster larger than `size` is averaged over blocks of m x m pixels, m the smallest whole number that makes it fit:
-    energies and the map over all pixels of the block, times over its hits.
+    Hits without energy (0 keV or less) are no pixels. A cluster larger than `size` is averaged over blocks of m x m
+    pixels, m the smallest whole number that makes it fit: energies and the map over all pixels of the block, times over
+    its hits.
 
     Args:
         size: side of the image the model sees, px.

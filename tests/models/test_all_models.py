@@ -30,19 +30,21 @@ def smallest(name: str) -> dict[str, Any]:
     return {"size": 32} if particle_zoo.info(name).family == "effnet_ae" else {}
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(scope="module", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clusters(name: str, three_classes: Clusters, timepix3: Clusters) -> Clusters:
     """Clusters of the detector of the model."""
     return three_classes if particle_zoo.info(name).detector == "CCD" else timepix3
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(name: str, clusters: Clusters) -> Any:
+    """Not to be changed: building the larger ones takes seconds."""
+    keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(1)
     built = particle_zoo.create(name, **smallest(name))
     built.preprocessor = built.preprocessor.fit(clusters)

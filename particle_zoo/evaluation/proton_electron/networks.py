@@ -82,8 +82,12 @@ def pretrain(
         return folder
     keras.utils.clear_session(free_memory=True)
     chosen = overrides(settings, model, {**(further or {}), "epochs": settings.pretrain_epochs})
-    if settings.pretrain_clusters and "epoch_clusters" in registry.config_class(model).model_fields:
+    known = registry.config_class(model).model_fields
+    if settings.pretrain_clusters and "epoch_clusters" in known:
         chosen["epoch_clusters"] = settings.pretrain_clusters
+    if "progressive" in known and "size" in chosen:
+        chosen["progressive"] = tuple(size for size in settings.first_sizes if size < chosen["size"])
+        chosen["progressive_epochs"] = settings.first_epochs
     job = session.prepare(
         registry.info(model),
         chosen,

@@ -47,6 +47,8 @@ class Form(pydantic.BaseModel):
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
         pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
         pretrain_epochs: of the pretraining.
+        first_sizes: smaller sizes that the pretraining begins at, px; those that are not below `size` are left out.
+        first_epochs: at each of them.
         precision: dtype policy of all networks.
         network_settings: further settings of every network that has them.
         fractions: shares of the training labels.
@@ -75,6 +77,8 @@ class Form(pydantic.BaseModel):
     pretraining: str | None = None
     pretrain_clusters: int | None = pydantic.Field(None, ge=1)
     pretrain_epochs: int = pydantic.Field(4, ge=1)
+    first_sizes: tuple[int, ...] = ()
+    first_epochs: int = pydantic.Field(2, ge=1)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     network_settings: dict[str, Any] = {}
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
@@ -89,15 +93,17 @@ class Form(pydantic.BaseModel):
 
 
 FORMS = {
-    # Every network sees each training cluster about once, in six looks; the small one, which is faster, twice.
+    # Every network sees each training cluster about once, in four looks; the small one, which is faster, twice.
     "small": Form(
-        train=24_000,
+        train=16_000,
         validation=2_000,
         test=8_000,
-        epochs=6,
-        cnn_epochs=12,
+        epochs=4,
+        cnn_epochs=8,
         pretrain_clusters=5_000,
-        pretrain_epochs=5,
+        pretrain_epochs=2,
+        first_sizes=(64,),
+        first_epochs=6,
         network_settings={"epoch_clusters": 4_000, "batch_size": 32, "accumulate": 1, "patience": 0},
         fractions=(1.0,),
     ),
