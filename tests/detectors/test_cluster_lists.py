@@ -150,7 +150,15 @@ def test_mm_files_that_contradict_each_other(tmp_path: Path, files: dict[str, st
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (("2 2 101", "# 2 101"), "line 1: a cluster with 1 pixels of 2"),
         (("Size=2", "Size=3"), "line 1: a cluster with 2 pixels of 3"),
+        (
+            (
+                "Size=2,Energy=15.5,Theta=30.0,Phi=-90\n1 2 100.0 7.5\n",
+                "Size=3,Energy=15.5,Theta=30.0,Phi=-90\n1 2 100.0 7.5\n\n",
+            ),
+            "a line without hits",
+        ),
         (("Energy=4.25", "Energy=a"), "energy or angles are no numbers"),
         (("250 3 900.0 4.25", "250 3 900.0"), "line 5: expected four numbers|a cluster with"),
     ],

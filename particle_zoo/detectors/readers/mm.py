@@ -23,6 +23,7 @@ from particle_zoo.errors import InputError
 
 COLUMNS = ("row", "col", "energy", "toa")
 BLOCK = 2**23
+CLOSING = re.compile(rb"^#[^\n]*$", re.MULTILINE)
 PIXEL = re.compile(NUMBER + rb"(?:[ \t]+" + NUMBER + rb"){3}[ \t]*")
 TRUTH = re.compile(
     rb"ParticleType=([^,\n]{1,60}),Size=(\d{1,9}),Energy=([^,\n]{1,40}),Theta=([^,\n]{1,40}),Phi=([^,\n]{1,40})"
@@ -85,7 +86,7 @@ def iter_simulated(path: str | Path, *, block: int = BLOCK) -> Iterator[Clusters
             )
         ends = [*(head.start() for head in heads[1:]), len(text)]
         bodies = [
-            text[head.end() : end].replace(b"#", b"").strip(b"\r\n") for head, end in zip(heads, ends, strict=True)
+            CLOSING.sub(b"", text[head.end() : end]).strip(b"\r\n") for head, end in zip(heads, ends, strict=True)
         ]
         numbers = [line + text.count(b"\n", 0, head.start()) for head in heads]
         sizes = np.array([body.count(b"\n") + 1 if body else 0 for body in bodies])
@@ -96,6 +97,10 @@ def iter_simulated(path: str | Path, *, block: int = BLOCK) -> Iterator[Clusters
                 f"{path}, line {numbers[i]}: a cluster with {sizes[i]} pixels of {expected[i]}; copy the file again"
             )
         values = _hits(path, re.sub(rb"(?m)^(?:ParticleType=|#)[^\n]*$", b"", text), line)
+        if len(values) != sizes.sum():
+            raise InputError(
+                f"{path}, line {line}: a line without hits in one of the clusters after it; copy the file again"
+            )
         try:
             truth = np.array([[float(head[k]) for k in (3, 4, 5)] for head in heads])
             if not np.isfinite(truth).all():
@@ -180,7 +185,7 @@ def _pixels(path: Path, line: int, text: bytes) -> tuple[Clusters, np.ndarray, n
     if (sizes < 1).any():
         i = int((sizes < 1).argmax())
         raise InputError(f"{path}, line {line + feed[marks[i]]}: a cluster without hits; copy the file again")
-    values = _hits(path, re.sub(rb"(?m)^#[^\n]*$", b"", text), line)
+    values = _hits(path, CLOSING.sub(b"", text), line)
     if len(values) != sizes.sum():
         raise InputError(f"{path}, line {line}: an empty line in one of the clusters after it; copy the file again")
     part = Clusters(
