@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from particle_zoo.cli import PRECISIONS, load_keras, output_options, run, write_json
+from particle_zoo.cli import PRECISIONS, load_keras, output_options, parse_settings, run, write_json
 
 
 @click.group()
@@ -177,6 +177,34 @@ def proton_electron(
     result = compare.compare(
         settings, output, pretrained=pretrained, ablations=ablations, force=force, data_dir=data_dir, quiet=quiet
     )
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
+@click.argument("name")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting of the model; repeatable.")
+@click.option(
+    "--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, help="Repeatable.  [default: the recipe's]"
+)
+@click.option(
+    "--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, default=("float32",), help="Repeatable."
+)
+@click.option("--steps", type=click.IntRange(2), default=10, help="Timed steps.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of everything random.")
+@output_options
+def network(
+    name: str,
+    settings: tuple[str, ...],
+    batch_sizes: tuple[int, ...],
+    json_path: Path | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Images a second and memory of training and prediction of the model NAME, at each precision and batch size."""
+    from particle_zoo.evaluation import network_speed
+
+    result = network_speed.measure(name, parse_settings(settings), batch_sizes=batch_sizes, **options)
     if json_path:
         write_json(json_path, result)
 

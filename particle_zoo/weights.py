@@ -18,6 +18,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from particle_zoo import registry
 from particle_zoo.cli import read_json, replacing, sentence, write_json
 from particle_zoo.clusters import UNITS
@@ -233,8 +235,16 @@ def write_card(folder: Path, name: str, extra: dict[str, Any]) -> None:
     write_json(folder / "card.json", card)
 
 
-def publish(folder: Path, name: str) -> Path:
-    """Copy a run to the cache, where `load(name)` finds it; returns the new folder.
+def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = False) -> Path:
+    """Copy a run to where `load(name)` finds it; returns the new folder.
+
+    Args:
+        folder: run folder.
+        name: of its model.
+        place: folder of the copy's folder: the cache, or one of those that `places` looks into.
+        half: store kernels as float16, changed by 0.05 % at most, and leave out what the optimizer kept: a sixth of the
+            file. Everything else, statistics of batch normalisation above all, stays as it is, and so does the
+            precision that models compute with.
 
     Raises:
         InputError: the run is of another model or damaged.
@@ -243,10 +253,39 @@ def publish(folder: Path, name: str) -> Path:
     if config.get("model") != name:
         raise InputError(f"{folder} holds a {config.get('model')}, not a {name}; publish it by that name")
     check(folder)
-    target = cache_dir() / name
+    target = (place or cache_dir()) / name
     # The weights last: a folder counts as found only once they are there.
     for file in FILES:
         if (folder / file).exists():
             with replacing(target / file) as temporary:
-                shutil.copyfile(folder / file, temporary)
+                if half and file == WEIGHTS:
+                    _halve(folder / file, temporary)
+                else:
+                    shutil.copyfile(folder / file, temporary)
+    if half and (target / "card.json").exists():
+        card = read_json(target / "card.json", what="model card")
+        write_json(target / "card.json", {**card, "weights_sha256": sha256(target / WEIGHTS), "kernels": "float16"})
     return target
+
+
+def _halve(source: Path, target: Path) -> None:
+    """Copy a weights file without its optimizer, its kernels (arrays of two axes or more) as compressed float16."""
+    import h5py
+
+    with h5py.File(source) as full, h5py.File(target, "w") as half:
+
+        def copy(name: str, item: Any) -> None:
+            if name.split("/")[0] == "optimizer":
+                return
+            if isinstance(item, h5py.Group):
+                new = half.require_group(name)
+            elif item.ndim < 2 or item.dtype.kind != "f":
+                new = half.create_dataset(name, data=item[()])
+            else:
+                # Sign and exponent of all values behind each other: those compress.
+                stored = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+                new = half.create_dataset(name, data=item[()].astype(np.float16), **stored)
+            new.attrs.update(item.attrs)
+
+        half.attrs.update(full.attrs)
+        full.visititems(copy)

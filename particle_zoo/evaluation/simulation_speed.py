@@ -44,10 +44,11 @@ def measure(n: int, seed: int) -> dict[str, Any]:
         rows.append((f"{name} ({preset})", f"{pixels / count:.1f}", f"{rate:,.0f}", f"{wanted:,}" if wanted else "-"))
         numbers[f"{name} ({preset})"] = {"clusters_per_s": rate, "asked": wanted, "mean_size": pixels / count}
     table(f"{n:,} clusters each, processor time of one process", ("what", "mean px", "clusters/s", "asked"), rows)
-    return {"speeds": numbers, "peak_memory_mb": _peak_mb()}
+    return {"speeds": numbers, "peak_memory_mb": peak_mb()}
 
 
-def _peak_mb() -> float | None:
+def peak_mb() -> float | None:
+    """Largest resident memory of this process so far, MiB; None where the system does not say."""
     if sys.platform == "win32":
         return None
     import resource

@@ -54,6 +54,9 @@ class Examples:
         samples: clusters an epoch; 0 means as many as there are.
         balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
             1 gives every class the same total. Mean weight 1.
+
+    Attributes:
+        largest: shape of the largest image of a batch; None where inputs are dicts, whose images are all alike.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Examples:
         # Where images differ in size the largest cluster decides over all of them.
         _, _, height, width = bounding_boxes(clusters)
         largest = preprocess(clusters[[int(np.argmax(np.maximum(height, width)))]])
+        self.largest = None if isinstance(largest, dict) else largest.shape[1:]
         bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))
         self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from particle_zoo.pipelines.examples import Examples, preprocessor_of
 
@@ -34,9 +35,17 @@ def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
 
 def _pack(examples: Examples, step: int) -> tuple[Any, ...]:
     inputs, targets = examples.batch(step)
+    if keras.backend.backend() == "jax" and examples.largest is not None:
+        inputs = _filled_up(inputs, examples.largest)
     if targets is None:
         return (inputs,)
     return (inputs, targets) if examples.weights is None else (inputs, targets, examples.weights[targets])
+
+
+def _filled_up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Images with empty pixels below and to the right: XLA compiles a network anew for every shape it meets."""
+    margins = [(0, full - side) for full, side in zip(shape, images.shape[1:], strict=True)]
+    return np.pad(images, [(0, 0), *margins]) if any(margin for _, margin in margins) else images
 
 
 def _generate(examples: Examples, steps: range) -> Iterator[tuple[Any, ...]]:

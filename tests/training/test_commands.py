@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,11 +23,12 @@ from click.testing import CliRunner
 import particle_zoo
 from particle_zoo import data
 from particle_zoo.embed import embed
-from particle_zoo.errors import ParticleZooError
+from particle_zoo.errors import InputError, ParticleZooError
 from particle_zoo.evaluate import evaluate
 from particle_zoo.predict import predict
 from particle_zoo.train import train
 from particle_zoo.training.checkpoint import Checkpoint
+from particle_zoo.weights import publish
 
 TINY = ["--limit", "24", "--batch-size", "8"]
 
@@ -152,6 +154,28 @@ def test_publish_then_load_by_name(layout: Path, tmp_path: Path) -> None:
     clusters = particle_zoo.read(layout)
     assert model.predict(model.preprocess(clusters), verbose=0).shape == (60, 3)
     invoke(evaluate, "tiny_cnn", *labelled(layout), "--split", "all", "--output", tmp_path / "plots")
+
+
+def test_half_weights_are_a_smaller_file_and_the_same_network(layout: Path, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    invoke(train, "tiny_cnn", *labelled(layout), "--output", run, "--epochs", 1, *TINY)
+    copy = publish(run, "tiny_cnn", place=tmp_path / "zoo", half=True)
+    with h5py.File(copy / "model.weights.h5") as file:
+        kept: list[np.dtype] = []
+        file.visititems(lambda name, item: kept.append(item.dtype) if getattr(item, "ndim", 0) > 1 else None)
+        assert set(kept) == {np.dtype("float16")}
+        assert "optimizer" not in file
+    full, half = (particle_zoo.load("tiny_cnn", weights=folder) for folder in (run, copy))
+    for a, b in zip(full.weights, half.weights, strict=True):
+        assert b.dtype == "float32"
+        a, b = np.asarray(a), np.asarray(b)
+        np.testing.assert_allclose(b, a, rtol=2**-11 if a.ndim > 1 else 0, atol=2**-25 if a.ndim > 1 else 0)
+    assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(full.weights, half.weights, strict=True))
+    inputs = full.preprocess(particle_zoo.read(layout))
+    np.testing.assert_allclose(half.predict(inputs, verbose=0), full.predict(inputs, verbose=0), atol=5e-3)
+    (copy / "model.weights.h5").write_bytes(b"x")
+    with pytest.raises(InputError, match="damaged"):
+        particle_zoo.load("tiny_cnn", weights=copy)
 
 
 def test_settings_from_file_and_flags(layout: Path, tmp_path: Path) -> None:
