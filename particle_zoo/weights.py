@@ -242,8 +242,8 @@ def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = 
         folder: run folder.
         name: of its model.
         place: folder of the copy's folder: the cache, or one of those that `places` looks into.
-        half: store kernels as float16, changed by 0.05 % at most, and leave out what the optimizer kept: a sixth of the
-            file. Everything else, statistics of batch normalisation above all, stays as it is, and so does the
+        half: store kernels as float16, changed by 0.05 % or 3e-8 at most, and leave out what the optimizer kept: a
+            sixth of the file. Everything else, statistics of batch normalisation above all, stays as it is, and so does the
             precision that models compute with.
 
     Raises:
@@ -255,16 +255,15 @@ def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = 
     check(folder)
     target = (place or cache_dir()) / name
     # The weights last: a folder counts as found only once they are there.
-    for file in FILES:
-        if (folder / file).exists():
-            with replacing(target / file) as temporary:
-                if half and file == WEIGHTS:
-                    _halve(folder / file, temporary)
-                else:
+    with replacing(target / WEIGHTS) as weights:
+        (_halve if half else shutil.copyfile)(folder / WEIGHTS, weights)
+        for file in FILES:
+            if file != WEIGHTS and (folder / file).exists():
+                with replacing(target / file) as temporary:
                     shutil.copyfile(folder / file, temporary)
-    if half and (target / "card.json").exists():
-        card = read_json(target / "card.json", what="model card")
-        write_json(target / "card.json", {**card, "weights_sha256": sha256(target / WEIGHTS), "kernels": "float16"})
+        if half:
+            card = read_json(folder / "card.json", what="model card")
+            write_json(target / "card.json", {**card, "weights_sha256": sha256(Path(weights)), "kernels": "float16"})
     return target
 
 

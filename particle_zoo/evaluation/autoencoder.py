@@ -53,6 +53,9 @@ def report(
     methods = {name: reconstruction.summary(rows, kinds) for name, rows in found.items()}
     seen = _decoder_sees(model, width)
     _print(methods, pca, width, seen)
+    averaged = int((np.asarray(model.factors(clusters)) < 1).sum())
+    if averaged:
+        click.echo(f"{averaged:,} clusters are larger than the image and were averaged over blocks of pixels")
     by_track_type(model, clusters, kinds, plots / "reconstructions_by_type.png")
     click.echo(f"figure: {plots / 'reconstructions_by_type.png'}")
     return {

@@ -39,6 +39,7 @@ def embed(vectors: np.ndarray, clusters: Clusters, *, groups: int, neighbors: in
     if n <= SMALLEST:
         raise InputError(f"a map needs more than {SMALLEST} clusters; received {n}; choose a larger --split or --limit")
     scaled = StandardScaler().fit_transform(vectors)
+    kmeans = KMeans(min(groups, n), n_init=10, random_state=seed).fit(scaled)
     plane = umap_of(scaled, neighbors=neighbors, seed=seed)
     distances, _ = NearestNeighbors(n_neighbors=min(6, n)).fit(plane).kneighbors(plane)
     radius = 2 * float(np.median(distances[:, -1]))
@@ -49,7 +50,8 @@ def embed(vectors: np.ndarray, clusters: Clusters, *, groups: int, neighbors: in
                 {
                     "umap_x": plane[:, 0],
                     "umap_y": plane[:, 1],
-                    "kmeans": KMeans(min(groups, n), n_init=10, random_state=seed).fit_predict(scaled),
+                    "kmeans": kmeans.labels_,
+                    "kmeans_distance": np.linalg.norm(scaled - kmeans.cluster_centers_[kmeans.labels_], axis=1),
                     "dbscan": DBSCAN(eps=radius or 1.0, min_samples=5).fit_predict(plane),
                     "direction": direction(clusters),
                 }

@@ -27,8 +27,8 @@ def measure(
 ) -> dict[str, Any]:
     """Train and predict with every precision and batch size, each in a process of its own, and print a table.
 
-    Training is `fit` with the recipe's optimizer, loss, hiding and accumulation on simulated clusters, rasterised and
-    augmented batch by batch: the pipeline counts. Memory is the peak of the training: what was allocated on the
+    Training is `fit` with the recipe's optimizer, loss, hiding and accumulation on simulated clusters. Augmentation, transfer
+    and enlarging count; the clusters are drawn beforehand where they fit into the cache of `Examples`. Memory is the peak of the training: what was allocated on the
     accelerator, or without one the resident memory of the process.
 
     Args:

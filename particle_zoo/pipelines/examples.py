@@ -10,7 +10,6 @@ import numpy as np
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.augment import dihedral, transposes
-from particle_zoo.pipelines.rasterise import bounding_boxes
 
 Preprocess = Callable[[Clusters], Any]
 
@@ -56,7 +55,7 @@ class Examples:
             1 gives every class the same total. Mean weight 1.
 
     Attributes:
-        largest: shape of the largest image of a batch; None where inputs are dicts, whose images are all alike.
+        largest: shape of the largest image; None where inputs are dicts, whose images are all alike.
     """
 
     def __init__(
@@ -92,9 +91,9 @@ class Examples:
         self.draw = draw
         self.samples = samples if draw is not None else min(samples, len(clusters))
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
-        # Where images differ in size the largest cluster decides over all of them.
-        _, _, height, width = bounding_boxes(clusters)
-        largest = preprocess(clusters[[int(np.argmax(np.maximum(height, width)))]])
+        # Where images differ in size the largest decides over all of them.
+        owner = preprocessor_of(preprocess)
+        largest = preprocess(clusters[[owner.largest(clusters) if hasattr(owner, "largest") else 0]])
         self.largest = None if isinstance(largest, dict) else largest.shape[1:]
         bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))
         self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None

@@ -132,6 +132,11 @@ class TimepixPreprocessor:
             extent <= self.size, np.minimum(MAX_FACTOR, self.size // extent), 1 / np.ceil(extent / self.size)
         )
 
+    def largest(self, clusters: Clusters) -> int:
+        """Which cluster takes the largest raster: not the largest cluster, where that one is averaged over blocks."""
+        extent = _extent(_lit(clusters))
+        return int(np.argmax(-(-extent // -(-extent // self.size))))
+
     def averaged(self, clusters: Clusters) -> int:
         """How many clusters are larger than the image and therefore averaged over blocks."""
         return int((self.factors(clusters) < 1).sum())

@@ -20,7 +20,7 @@ EXAMPLES = 5
 def overview(rows: pd.DataFrame, clusters: Clusters, path: Path) -> None:
     """Draw the map coloured by label, direction, energy and k-means group, above example tracks of every group.
 
-    The examples of a group are the clusters nearest to its centre on the map: masks, or where the energies are in keV
+    The examples of a group are the clusters nearest to its centre in the latent space: masks, or where the energies are in keV
     their deposition in a square box around each, on one square-root scale.
 
     Args:
@@ -96,9 +96,8 @@ def before_and_after(maps: dict[str, pd.DataFrame], titles: dict[str, str], path
 
 
 def _nearest(part: pd.DataFrame) -> np.ndarray:
-    """Row numbers of the clusters nearest to the centre of their group on the map."""
-    centre = part[["umap_x", "umap_y"]].median()
-    return ((part[["umap_x", "umap_y"]] - centre) ** 2).sum(axis=1).nsmallest(EXAMPLES).index.to_numpy()
+    """Row numbers of the clusters nearest to the centre of their group in the latent space, where k-means found it."""
+    return part["kmeans_distance"].nsmallest(EXAMPLES).index.to_numpy()
 
 
 def _mask(axis: Any, cluster: Clusters) -> None:

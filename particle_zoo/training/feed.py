@@ -43,7 +43,10 @@ def _pack(examples: Examples, step: int) -> tuple[Any, ...]:
 
 
 def _filled_up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Images with empty pixels below and to the right: XLA compiles a network anew for every shape it meets."""
+    """Images of one height and width, with empty pixels below and to the right.
+
+    XLA compiles a network anew for every shape it meets. A last batch of fewer images remains a shape of its own.
+    """
     margins = [(0, full - side) for full, side in zip(shape, images.shape[1:], strict=True)]
     return np.pad(images, [(0, 0), *margins]) if any(margin for _, margin in margins) else images
 

@@ -35,8 +35,9 @@ def settle(card: ModelCard, overrides: dict[str, Any], dataset: str, classes: Se
     settings = config.from_settings(overrides)
     if not classes or not hasattr(config, "fine_tuning") or getattr(settings, "recipe", "best") == "seed":
         return settings
-    pretrain = init == "none" and wanted(settings.model_dump(), dataset, classes)
-    if pretrain or init != "none":
+    elsewhere = _starts_elsewhere(settings, init)
+    pretrain = not elsewhere and wanted(settings.model_dump(), dataset, classes)
+    if pretrain or elsewhere:
         settings = config.from_settings({**config.fine_tuning, **overrides})
     if pretrain or "pretrain_epochs" not in config.model_fields:
         return settings
@@ -51,9 +52,14 @@ def fine_tuned(settings: Any, overrides: dict[str, Any], init: str) -> dict[str,
         overrides: settings of the user.
         init: "none", or other weights to start from.
     """
-    if init == "none" or getattr(settings, "recipe", "best") == "seed":
+    if not _starts_elsewhere(settings, init) or getattr(settings, "recipe", "best") == "seed":
         return {}
     return {key: value for key, value in getattr(settings, "fine_tuning", {}).items() if key not in overrides}
+
+
+def _starts_elsewhere(settings: Any, init: str) -> bool:
+    """Whether the first weights come from another run or, as the configuration can say too, from ImageNet or a file."""
+    return init != "none" or getattr(settings, "encoder_weights", "none") != "none"
 
 
 def wanted(settings: dict[str, Any], dataset: str, classes: Sequence[str] | None) -> bool:

@@ -40,17 +40,24 @@ def test_bad_settings_are_told_before_anything_runs() -> None:
         network_speed.measure("tiny_cnn", {"sizes": 3}, batch_sizes=(), precisions=("float32",), steps=2, seed=0)
 
 
-def test_xla_meets_one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lengths", "size", "side"),
+    # The longest of the second is averaged over blocks and takes a smaller raster than the one that just fits.
+    [((3, 20, 5, 100), 128, 128), ((3, 90, 5, 100), 96, 128)],
+)
+def test_xla_meets_one_height_and_width(
+    lengths: tuple[int, ...], size: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def track(length: int) -> np.ndarray:
         return np.array([[i, 0, 50.0] for i in range(length)])
 
-    clusters = Clusters.from_list([track(length) for length in (3, 20, 5, 100)])
-    batches = EpochBatches(Examples(clusters, TimepixPreprocessor(size=128).fit(clusters), batch_size=2))
+    clusters = Clusters.from_list([track(length) for length in lengths])
+    batches = EpochBatches(Examples(clusters, TimepixPreprocessor(size=size).fit(clusters), batch_size=2))
     small = [batches[i][0] for i in range(2)]
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     filled = [batches[i][0] for i in range(2)]
-    assert {batch.shape for batch in filled} == {(2, 128, 128, 3)}
+    assert {batch.shape for batch in filled} == {(2, side, side, 3)}
     for before, after in zip(small, filled, strict=True):
-        side = before.shape[1]
-        np.testing.assert_array_equal(after[:, :side, :side], before)
+        small_side = before.shape[1]
+        np.testing.assert_array_equal(after[:, :small_side, :small_side], before)
         assert after.sum() == before.sum()

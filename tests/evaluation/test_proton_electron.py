@@ -91,8 +91,9 @@ def test_the_json_holds_what_is_printed(finished: Study, capsys: pytest.CaptureF
     for numbers in written["methods"].values():
         for name in ("balanced accuracy", "ROC AUC"):
             assert f"{100 * numbers[name]['value']:.2f} [{100 * numbers[name]['low']:.2f}," in printed
-    for sentence in written["sentences"].values():
+    for sentence in (*written["sentences"].values(), *written["large"]):
         assert sentence in printed
+    assert len(written["large"]) == len(written["sentences"])
 
 
 def test_what_is_there_is_not_trained_again(finished: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,9 +169,13 @@ def test_forms_and_shares_of_the_command() -> None:
     assert Settings.choose("full").backbone == "B4"
     assert Settings.choose("full").size == 384
     assert Settings.choose("small", epochs=None).epochs == FORMS["small"].epochs
-    settings = Settings.choose("small", epochs=4, most_passes=10)
-    assert [settings.epochs_of("effnet_classifier", share) for share in (1.0, 0.5, 0.1, 0.01)] == [4, 8, 40, 40]
-    assert Settings.choose("small", cnn_epochs=3, most_passes=2).epochs_of("timepix_cnn", 0.1) == 6
+    shares = (1.0, 0.5, 0.1, 0.01)
+    # An epoch of the full form sees all clusters it has labels of; one of the small form 4,000 at most, of 16,000.
+    full = Settings.choose("full", epochs=4, most_passes=10)
+    assert [full.epochs_of("effnet_classifier", share) for share in shares] == [4, 8, 40, 40]
+    small = Settings.choose("small", epochs=4, most_passes=10, train=16_000)
+    assert [small.epochs_of("effnet_classifier", share) for share in shares] == [4, 4, 10, 40]
+    assert Settings.choose("full", cnn_epochs=3, most_passes=2).epochs_of("timepix_cnn", 0.1) == 6
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from particle_zoo.evaluation.proton_electron.results import sentence
+from particle_zoo.evaluation.proton_electron.results import LARGE, large, sentence
 from particle_zoo.evaluation.proton_electron.scores import SIZE_BINS, TestSet, auc, bootstrap, resampled, size_bin
 
 CLASSES = ("proton", "electron")
@@ -165,6 +165,16 @@ def test_sentences_say_what_the_interval_says() -> None:
     assert verdict(-0.02, -0.01, -0.001).startswith(
         "net does not beat the random forest, it is worse: -1.00 [-2.00, -0.10]"
     )
+
+
+def test_what_is_said_of_large_clusters() -> None:
+    forest = {LARGE: {"value": 0.994}}
+    own = {LARGE: {"value": 0.99, "low": 0.985, "high": 0.993}}
+    assert large("net", own, forest) == (
+        "net reaches 99% over 8 px: balanced accuracy 99.00 [98.50, 99.30], the random forest 99.40"
+    )
+    own[LARGE]["value"] = 0.9899
+    assert large("net", own, forest).startswith("net misses 99% over 8 px: balanced accuracy 98.99")
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -201,7 +202,9 @@ def test_a_classifier_starts_from_the_encoder_of_an_autoencoder(tiny: Any, raste
         ("tiny_effnet_classifier", {}, "tiny_timepix_cnn", {}, "that run holds a tiny_timepix_cnn"),
         ("tiny_effnet_classifier", {"classes": 3}, "tiny_effnet_classifier", {}, "do not fit"),
         ("tiny_effnet_ae", {}, "tiny_effnet_classifier", {}, "that run holds a tiny_effnet_classifier"),
-        ("tiny_effnet_ae", {}, "tiny_effnet_ae", {"mask_heads": False}, "do not fit"),
+        ("tiny_effnet_classifier", {}, "tiny_effnet_ae", {"time": "zero"}, "never saw times of arrival"),
+        ("tiny_effnet_ae", {}, "tiny_effnet_ae", {"mask_heads": False}, "mask_heads=False, this model True"),
+        ("tiny_effnet_ae", {}, "tiny_effnet_ae", {"latent": "dense"}, "latent=dense, this model pool"),
     ],
 )
 def test_weights_of_another_encoder_are_refused(
@@ -212,18 +215,39 @@ def test_weights_of_another_encoder_are_refused(
     assert "\n" not in str(error.value)
 
 
+def keras_applications_file(net: keras.Model, path: Path) -> None:
+    """Write weights as the files of keras.applications hold them: a group a layer, its arrays named in an attribute."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in net.layers]
+        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.4.0"
+        for layer in net.layers:
+            group = file.create_group(layer.name)
+            # Trainable before the rest, as Keras 2 kept them.
+            arrays = [np.asarray(weight) for weight in (*layer.trainable_weights, *layer.non_trainable_weights)]
+            names = [f"{layer.name}/weight_{i}:0".encode() for i in range(len(arrays))]
+            group.attrs["weight_names"] = names
+            for name, array in zip(names, arrays, strict=True):
+                group.create_dataset(name.decode(), data=array)
+
+
 def test_a_local_file_of_keras_applications_is_loaded(tmp_path: Path) -> None:
     keras.utils.set_random_seed(5)
     donor = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3))
-    donor.save_weights(tmp_path / "efficientnetb0_notop.weights.h5")
-    model = particle_zoo.create(
-        "tiny_effnet_classifier", encoder_weights=str(tmp_path / "efficientnetb0_notop.weights.h5")
-    )
+    (normalization,) = (layer for layer in donor.layers if isinstance(layer, keras.layers.Normalization))
+    photographs = [np.full_like(values, 0.25) for values in normalization.get_weights()]
+    normalization.set_weights(photographs)
+    path = tmp_path / "efficientnetb0_notop.h5"
+    keras_applications_file(donor, path)
+    model = particle_zoo.create("tiny_effnet_classifier", encoder_weights=str(path))
     net = model.encoder.get_layer("backbone")
+    (own,) = (layer for layer in net.layers if isinstance(layer, keras.layers.Normalization))
+    for theirs, ours in zip(photographs[:2], own.get_weights()[:2], strict=True):
+        assert (theirs == 0.25).all()
+        assert not np.isclose(ours, 0.25).any()
     for layer in ("stem_conv", "block4b_dwconv", "top_bn"):
         np.testing.assert_array_equal(net.get_layer(layer).get_weights()[0], donor.get_layer(layer).get_weights()[0])
     # A run rebuilds the model from its configuration and must not need the file again.
-    (tmp_path / "efficientnetb0_notop.weights.h5").unlink()
+    path.unlink()
     from particle_zoo import registry
 
     assert (
@@ -351,3 +375,20 @@ def test_kernels_decay_and_nothing_else(tiny: Any) -> None:
         optimizer.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
     for variable in variables:
         assert (np.asarray(variable) < 1).all() == (variable.name == "kernel"), variable.path
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("tiny_effnet_ae", {"accumulate": 2}), ("tiny_effnet_classifier", {"layer_decay": 0.8})]
+)
+def test_mixed_precision_trains(name: str, settings: dict[str, Any], rasters: np.ndarray) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = particle_zoo.create(name, size=32, **settings)
+    compile_model(model, 2)
+    model.run_eagerly = True
+    before = [np.array(weight) for weight in model.trainable_weights]
+    targets = np.array([0, 1], np.int32) if "classifier" in name else None
+    losses = [model.train_on_batch(rasters[:2], targets, return_dict=True)["loss"] for _ in range(2)]
+    assert np.isfinite(losses).all()
+    moved = [(np.asarray(w) != old).any() for w, old in zip(model.trainable_weights, before, strict=True)]
+    assert np.mean(moved) > 0.9
+    assert all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)

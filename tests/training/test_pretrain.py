@@ -102,4 +102,6 @@ def test_layers_learn_at_rates_of_their_own_only_where_there_is_something_to_kee
     classes = ("proton", "electron")
     assert settle(card, {}, dataset, classes, "none").layer_decay == 1
     assert settle(card, {}, dataset, classes, "imagenet").layer_decay == 0.8
+    # The same weights from a file, where there is no network.
+    assert settle(card, {"encoder_weights": "efficientnetb4_notop.h5"}, dataset, classes, "none").layer_decay == 0.8
     assert settle(card, {"layer_decay": 0.5}, dataset, classes, "some/run").layer_decay == 0.5

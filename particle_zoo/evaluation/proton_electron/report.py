@@ -28,7 +28,7 @@ def show(result: dict[str, Any], folder: Path) -> None:
     _by_energy(result)
     _epochs(result)
     _fractions(result)
-    for sentence in result["sentences"].values():
+    for sentence in (*result["sentences"].values(), *result["large"]):
         click.echo(sentence)
     _figures(result, folder / "plots")
 

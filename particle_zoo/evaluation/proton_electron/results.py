@@ -17,6 +17,9 @@ Done = Iterable[tuple[Trial, Prediction]]
 
 SEPARATOR = " @ "
 
+LARGE, ASKED = f"balanced accuracy, {SIZE_BINS[-1]}", 0.99
+"""Clusters with enough pixels to show a shape, and the balanced accuracy that a network should reach on them."""
+
 TREES = {FOREST: "the random forest", "gradient boosting": "gradient boosting"}
 """What a network should beat, as a sentence says it."""
 
@@ -27,7 +30,7 @@ def collect(settings: Settings, clusters: Sample, done: Done) -> dict[str, Any]:
     Returns:
         `data`: what was learned from and scored. `methods`: by method the numbers of `Bootstrap.summary`, with all
         labels. `differences`: balanced accuracy minus that of the random forest. `sentences`: whether each network beats
-        the trees. `fractions`: by method and share of the labels. `epochs`: by network the balanced accuracy on the
+        the trees. `large`: how each stands with clusters over 8 px. `fractions`: by method and share of the labels. `epochs`: by network the balanced accuracy on the
         validation clusters after every epoch, by seed. `seconds`: by method and share, by seed.
     """
     done = list(done)
@@ -48,6 +51,9 @@ def collect(settings: Settings, clusters: Sample, done: Done) -> dict[str, Any]:
             name: sentence(name, {text: found.difference(name, other) for other, text in TREES.items()})
             for name in neural
         },
+        "large": [
+            large(name, found.summary(name), found.summary(FOREST)) for name in neural if LARGE in found.summary(name)
+        ],
         "fractions": {name: parts for name, parts in fractions.items() if len(parts) > 1},
         "epochs": _epochs(done),
         "seconds": _seconds(done),
@@ -69,6 +75,22 @@ def collect_ablations(settings: Settings, clusters: Sample, done: Done) -> dict[
         "epochs": _epochs(done),
         "seconds": _seconds(done),
     }
+
+
+def large(name: str, own: dict[str, Any], forest: dict[str, Any]) -> str:
+    """How a method stands with clusters over 8 px against the 99 % that are asked for, beside the random forest.
+
+    Args:
+        name: of the method.
+        own: its numbers, of `Bootstrap.summary`.
+        forest: those of the random forest.
+    """
+    value, low, high = (100 * own[LARGE][key] for key in ("value", "low", "high"))
+    verdict = "reaches" if value >= 100 * ASKED else "misses"
+    return (
+        f"{name} {verdict} {ASKED:.0%} over 8 px: balanced accuracy {value:.2f} [{low:.2f}, {high:.2f}], the random forest "
+        f"{100 * forest[LARGE]['value']:.2f}"
+    )
 
 
 def sentence(name: str, differences: dict[str, dict[str, float]]) -> str:
@@ -126,9 +148,10 @@ def _epochs(done: list[tuple[Trial, Prediction]]) -> dict[str, list[list[float]]
     return curves
 
 
-def _seconds(done: list[tuple[Trial, Prediction]]) -> dict[str, dict[str, list[float]]]:
-    """The last start only counts where a training was interrupted."""
-    found: dict[str, dict[str, list[float]]] = {}
+def _seconds(done: list[tuple[Trial, Prediction]]) -> dict[str, dict[str, list[float | None]]]:
+    """None where a training was interrupted: only its last start was timed."""
+    found: dict[str, dict[str, list[float | None]]] = {}
     for trial, prediction in done:
-        found.setdefault(trial.method, {}).setdefault(f"{trial.fraction:g}", []).append(round(prediction.seconds, 2))
+        seconds = None if prediction.resumed else round(prediction.seconds, 2)
+        found.setdefault(trial.method, {}).setdefault(f"{trial.fraction:g}", []).append(seconds)
     return found

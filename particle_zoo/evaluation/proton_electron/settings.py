@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
 import pydantic
@@ -39,11 +40,11 @@ class Form(pydantic.BaseModel):
         train: training clusters, the same number of each class; None takes all there are.
         validation: as `train`, of the validation split: what early stopping and the best epoch are chosen on.
         test: the first so many clusters of the test split; None takes all of them.
-        epochs: passes of the classifier over all training clusters.
+        epochs: of the classifier. Each draws `epoch_clusters` of the training clusters (see `network_settings`), or all.
         cnn_epochs: the same for the small classifier.
-        most_passes: a training on a share of the labels takes 1/share times the epochs, at most so many times, and waits as
-            many times longer for an improvement: few labels are to be learned as well as they can be. A network with
-            batch normalisation predicts nothing before some hundred steps.
+        most_passes: a training on a share of the labels takes as many more epochs as it sees fewer clusters in each, at most
+            so many times, and waits as many times longer for an improvement: few labels are to be learned as well as they
+            can be. A network with batch normalisation predicts nothing before some hundred steps.
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
         pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
         pretrain_epochs: of the pretraining.
@@ -160,9 +161,15 @@ class Settings(Form):
             raise InputError(f"{name}: {first['msg']}; received {first['input']!r}; choose another value") from error
 
     def passes(self, fraction: float) -> float:
-        """How many times the epochs a training takes when only a fraction of the labels is known."""
-        return min(1 / fraction, self.most_passes)
+        """How many times the epochs a training takes when only a fraction of the labels is known.
+
+        It sees as many clusters as with all labels, unless `most_passes` ends it before.
+        """
+        known, drawn = fraction * (self.train or math.inf), self.network_settings.get("epoch_clusters") or math.inf
+        if math.isinf(known):
+            return min(1 / fraction, self.most_passes)
+        return float(min(min(known / fraction, drawn) / min(known, drawn), self.most_passes))
 
     def epochs_of(self, model: str, fraction: float) -> int:
-        """Passes over the training clusters when only a fraction of their labels is known."""
+        """Of a model when only a fraction of the labels is known."""
         return max(1, round((self.cnn_epochs if model == self.cnn else self.epochs) * self.passes(fraction)))

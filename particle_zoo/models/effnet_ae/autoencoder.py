@@ -90,7 +90,7 @@ class EffNetAE(EncoderFromElsewhere, TimepixModel, ZooModel):
         return {name: ops.convert_to_numpy(head) for name, head in self(rasters, training=False).items()}
 
     def start_from(self, other: ZooModel) -> None:
-        """Take over the weights of an autoencoder of the same architecture, whatever its size and hiding.
+        """Take over the weights of an autoencoder of the same architecture, whatever its hiding and a pooled one's size.
 
         Raises:
             InputError: another encoder or other heads.
@@ -98,6 +98,10 @@ class EffNetAE(EncoderFromElsewhere, TimepixModel, ZooModel):
         if not isinstance(other, EffNetAE):
             raise InputError(f"that run holds a {other.zoo_name}; give one of an EfficientNet autoencoder")
         check_encoder(self, other)
+        for field in ("mask_heads", "latent"):
+            own, theirs = getattr(self.zoo_config, field), getattr(other.zoo_config, field)
+            if own != theirs:
+                raise InputError(f"that run has {field}={theirs}, this model {own}; add --set {field}={theirs}")
         super().start_from(other)
 
     def make_optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -146,6 +150,12 @@ def check_encoder(model: Any, other: Any) -> None:
             raise InputError(
                 f"that run's encoder has {what} {theirs}, this model {own}; give a run of the same encoder, or --set {field}={theirs}"
             )
+    shown, seen = (m.zoo_config.time == "toa" and m.preprocessor.times for m in (model, other))
+    if shown and not seen:
+        raise InputError(
+            "that run's encoder never saw times of arrival, and these clusters have them; add --set time=zero, or give a "
+            "run that was trained on times"
+        )
 
 
 def _pool_bottleneck(side: int, width: int, latent: int) -> tuple[Any, Any]:

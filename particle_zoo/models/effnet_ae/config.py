@@ -48,7 +48,7 @@ class EffNetConfig(TimepixConfig):
     def _check_encoder(self) -> EffNetConfig:
         if self.size % STRIDE:
             raise ValueError(f"size must be a multiple of {STRIDE}, such as {self.size // STRIDE * STRIDE or STRIDE}")
-        if self.encoder_weights == "imagenet" and self.time == "drop":
+        if self.encoder_weights != "none" and self.time == "drop":
             raise ValueError("ImageNet weights need three channels; use time=zero instead of time=drop")
         return self
 

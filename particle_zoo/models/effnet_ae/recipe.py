@@ -56,7 +56,7 @@ def _options(config: Any, steps_per_epoch: int) -> dict[str, Any]:
 
 @keras.saving.register_keras_serializable(package="particle_zoo")
 class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW whose steps are shortened variable by variable.
+    """AdamW whose steps are shortened variable by variable; weights decay alike everywhere.
 
     Args:
         shares: of the learning rate, one a trainable variable of the model, in their order.

@@ -95,7 +95,15 @@ def _register(name: str, config: type[EffNetAEConfig]) -> None:
 
     build.__name__ = name
     register_model(
-        _card(name, defaults, parameters, f"EfficientNetB4 autoencoder with {heads}, {hidden}", SEED, MEMORY), config
+        _card(
+            name,
+            defaults,
+            parameters,
+            f"EfficientNetB4 autoencoder with {heads}, {hidden}",
+            SEED,
+            MEMORY if defaults.mask_heads else "",
+        ),
+        config,
     )(build)
 
 
