@@ -1,0 +1,24 @@
+"""Dense frames of scientific cameras: reading, pedestals, and the pixel lists of a reconstruction."""
+
+from particle_zoo.detectors.camera.common_mode import remove_common_mode
+from particle_zoo.detectors.camera.emulation import emulate, macro_pixels
+from particle_zoo.detectors.camera.frames import CameraFrames
+from particle_zoo.detectors.camera.opening import FORMATS, open_frames
+from particle_zoo.detectors.camera.pedestal import PedestalModel
+from particle_zoo.detectors.camera.pedestal_quality import check_pedestals, signal_like
+from particle_zoo.detectors.camera.redpix import RedPixels
+from particle_zoo.detectors.camera.redpix_files import read_redpix
+
+__all__ = [
+    "FORMATS",
+    "CameraFrames",
+    "PedestalModel",
+    "RedPixels",
+    "check_pedestals",
+    "emulate",
+    "macro_pixels",
+    "open_frames",
+    "read_redpix",
+    "remove_common_mode",
+    "signal_like",
+]
