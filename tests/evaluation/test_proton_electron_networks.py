@@ -15,6 +15,7 @@ from particle_zoo.evaluation.proton_electron import networks, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
 from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
+from particle_zoo.training.fit import compile_model
 from tests.evaluation.small_study import ORBIT, Study, make_few, predicted, tiny
 
 pytestmark = pytest.mark.slow
@@ -98,9 +99,16 @@ def test_a_run_takes_the_place_of_the_pretraining(trained: Study, tmp_path: Path
 
 def test_the_real_networks_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
-    budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 64, "train": 200, "validation": 40}
+    budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
+
+    def eagerly(model: Any, steps_per_epoch: int) -> None:
+        # Tracing an EfficientNet takes longer than twenty steps without.
+        compile_model(model, steps_per_epoch)
+        model.run_eagerly = True
+
+    monkeypatch.setattr("particle_zoo.training.fit.compile_model", eagerly)
     monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100))
-    arguments = ["proton_electron", "--seeds", "1", "--size", "64", "--epochs", "1", "--pretrain-epochs", "1"]
+    arguments = ["proton_electron", "--seeds", "1", "--size", "32", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output

@@ -18,6 +18,9 @@ from particle_zoo.weights import WEIGHTS, load_run, write_card
 
 NAMES = particle_zoo.list_models()
 
+LARGE = ("effnet_ae_mask25", "effnet_classifier")
+"""Trained and saved here as large as they are."""
+
 
 def outputs(model: Any, inputs: Any) -> list[np.ndarray]:
     found = model(inputs, training=False)
@@ -26,8 +29,13 @@ def outputs(model: Any, inputs: Any) -> list[np.ndarray]:
 
 
 def smallest(name: str) -> dict[str, Any]:
-    """Settings under which a model is as fast as its architecture allows: fully convolutional ones take any size."""
-    return {"size": 32} if particle_zoo.info(name).family == "effnet_ae" else {}
+    """Settings under which a model is as fast as its architecture allows: fully convolutional ones take any size.
+
+    The autoencoders with other heads or other hiding are those of `LARGE` otherwise, and take a smaller encoder.
+    """
+    if particle_zoo.info(name).family != "effnet_ae":
+        return {}
+    return {"size": 32} if name in LARGE else {"size": 32, "backbone": "B0"}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -93,10 +101,13 @@ def test_a_step_of_training_moves_every_weight(name: str, clusters: Clusters) ->
     # Tracing a thousand operations takes longer than three steps without.
     model.run_eagerly = len(model.trainable_variables) > 100
     before = [w.numpy().copy() for w in model.trainable_variables]
+    still = [w.path for w in model.trainable_variables]
     # A dead ReLU of one batch is no missing gradient.
     for _ in range(3):
-        model.fit(inputs, targets if particle_zoo.info(model.zoo_name).task == "classifier" else None, verbose=0)
-    still = [w.path for w, old in zip(model.trainable_variables, before, strict=True) if np.array_equal(w.numpy(), old)]
+        if still:
+            model.fit(inputs, targets if particle_zoo.info(model.zoo_name).task == "classifier" else None, verbose=0)
+            pairs = zip(model.trainable_variables, before, strict=True)
+            still = [w.path for w, old in pairs if np.array_equal(w.numpy(), old)]
     assert not still
 
 
