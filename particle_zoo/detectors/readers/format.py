@@ -39,7 +39,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     recognise: Callable[[bytes], bool]
-    parts: Callable[..., Iterator[Clusters | Frames | Hits]]
+    parts: Callable[..., Iterator[Any]]
     options: tuple[str, ...] = ()
     gives: type[Clusters] | type[Frames] | type[Hits] = Clusters
     companion: bool = False
