@@ -257,8 +257,10 @@ def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = 
     # The weights last: a folder counts as found only once they are there.
     with replacing(target / WEIGHTS) as weights:
         (_halve if half else shutil.copyfile)(folder / WEIGHTS, weights)
+        # A halved copy has a digest, and so a card, of its own.
+        made = (WEIGHTS, "card.json") if half else (WEIGHTS,)
         for file in FILES:
-            if file != WEIGHTS and (folder / file).exists():
+            if file not in made and (folder / file).exists():
                 with replacing(target / file) as temporary:
                     shutil.copyfile(folder / file, temporary)
         if half:

@@ -38,22 +38,21 @@ def collect(settings: Settings, clusters: Sample, done: Done) -> dict[str, Any]:
     whole = [name for name in found.values if SEPARATOR not in name]
     neural = dict.fromkeys(trial.method for trial, _ in done if trial.model)
     differences = {name: found.difference(name, FOREST) for name in whole if name != FOREST}
+    summaries = {name: found.summary(name) for name in found.values}
     fractions: dict[str, dict[str, Any]] = {}
-    for name in found.values:
+    for name, numbers in summaries.items():
         method, _, fraction = name.partition(SEPARATOR)
-        fractions.setdefault(method, {})[fraction or "1"] = found.summary(name)
+        fractions.setdefault(method, {})[fraction or "1"] = numbers
     return {
         "settings": settings.model_dump(mode="json"),
         "data": _data(clusters),
-        "methods": {name: found.summary(name) for name in whole},
+        "methods": {name: summaries[name] for name in whole},
         "differences": differences,
         "sentences": {
             name: sentence(name, {text: found.difference(name, other) for other, text in TREES.items()})
             for name in neural
         },
-        "large": [
-            large(name, found.summary(name), found.summary(FOREST)) for name in neural if LARGE in found.summary(name)
-        ],
+        "large": [large(name, summaries[name], summaries[FOREST]) for name in neural if LARGE in summaries[name]],
         "fractions": {name: parts for name, parts in fractions.items() if len(parts) > 1},
         "epochs": _epochs(done),
         "seconds": _seconds(done),
