@@ -94,7 +94,7 @@ class Form(pydantic.BaseModel):
 
 
 FORMS = {
-    # Sized for two slow cores: networks of 16,000 clusters' worth of labels that look at half of them once.
+    # Sized for two slow cores: the trees learn from all clusters, a network looks at about half of them, once.
     "small": Form(
         train=16_000,
         validation=1_000,
