@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import click
 import numpy as np
 
 from particle_zoo.cli import load_keras, table
@@ -28,8 +30,9 @@ def measure(
     """Train and predict with every precision and batch size, each in a process of its own, and print a table.
 
     Training is `fit` with the recipe's optimizer, loss, hiding and accumulation on simulated clusters. Augmentation, transfer
-    and enlarging count; the clusters are drawn beforehand where they fit into the cache of `Examples`. Memory is the peak of the training: what was allocated on the
-    accelerator, or without one the resident memory of the process.
+    and enlarging count; the clusters are drawn beforehand where they fit into the cache of `Examples`. Memory is the peak of
+    the training: what was allocated on the accelerator, or without one the resident memory of the process. A training whose
+    loss is no finite number is as fast as any other, and is told.
 
     Args:
         name: a registered model.
@@ -57,6 +60,12 @@ def measure(
             rows.append((precision, batch_size, *numbers, f"{one['peak_gb']:.2f}"))
     columns = ("precision", "batch", "first step, s", "trained/s", "predicted/s", "peak GB")
     table(f"{name}, {found[0]['size']} px, {found[0]['parameters']:,} parameters; {where}", columns, rows)
+    for row in found:
+        if not row["finite"]:
+            click.echo(
+                f"the loss is no finite number with {row['precision']} at batch {row['batch_size']}: its speed is that of a "
+                "training that fails; take another precision or a lower learning_rate"
+            )
     return {"model": name, "settings": settings, "rows": found}
 
 
@@ -100,6 +109,7 @@ def _measure(
     return {
         "size": getattr(config, "size", None),
         "parameters": model.count_params(),
+        "finite": math.isfinite(clock.loss),
         "first_step_s": clock.first_step,
         "train_per_s": len(clusters) / clock.last_epoch,
         "predict_per_s": len(clusters) / predicting,

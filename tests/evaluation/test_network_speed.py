@@ -33,6 +33,15 @@ def test_a_row_says_what_ran_where(name: str, tmp_path: Path) -> None:
     # Keras and its backend alone take some 0.4 GB.
     assert 0.2 < row["peak_gb"] < 20
     assert f"{row['train_per_s']:.1f}" in result.output
+    assert row["finite"]
+    assert "finite" not in result.output
+
+
+def test_the_speed_of_a_training_that_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"learning_rate": 1e38}
+    found = network_speed.measure("tiny_cnn", settings, batch_sizes=(4,), precisions=("float32",), steps=2, seed=0)
+    assert not found["rows"][0]["finite"]
+    assert "no finite number with float32 at batch 4" in capsys.readouterr().out
 
 
 def test_bad_settings_are_told_before_anything_runs() -> None:

@@ -170,11 +170,11 @@ def test_forms_and_shares_of_the_command() -> None:
     assert Settings.choose("full").size == 384
     assert Settings.choose("small", epochs=None).epochs == FORMS["small"].epochs
     shares = (1.0, 0.5, 0.1, 0.01)
-    # An epoch of the full form sees all clusters it has labels of; one of the small form 4,000 at most, of 16,000.
+    # An epoch of the full form sees all clusters it has labels of; one of the small form 2,500 at most, of 16,000.
     full = Settings.choose("full", epochs=4, most_passes=10)
     assert [full.epochs_of("effnet_classifier", share) for share in shares] == [4, 8, 40, 40]
     small = Settings.choose("small", epochs=4, most_passes=10, train=16_000)
-    assert [small.epochs_of("effnet_classifier", share) for share in shares] == [4, 4, 10, 40]
+    assert [small.epochs_of("effnet_classifier", share) for share in shares] == [4, 4, 6, 40]
     assert Settings.choose("full", cnn_epochs=3, most_passes=2).epochs_of("timepix_cnn", 0.1) == 6
 
 
