@@ -107,8 +107,8 @@ def test_the_real_networks_through_the_command(tmp_path: Path, monkeypatch: pyte
         model.run_eagerly = True
 
     monkeypatch.setattr("particle_zoo.training.fit.compile_model", eagerly)
-    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100))
-    arguments = ["proton_electron", "--seeds", "1", "--size", "32", "--epochs", "1", "--pretrain-epochs", "1"]
+    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100, pretrain_size=32))
+    arguments = ["proton_electron", "--seeds", "1", "--size", "64", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -122,10 +122,14 @@ def test_the_real_networks_through_the_command(tmp_path: Path, monkeypatch: pyte
         assert probability.shape == (100,)
         assert 0 < probability.min() < probability.max() < 1
         assert found["sentences"][name] in result.output
+    pretrained = tmp_path / "s" / "pretrained" / "tiny_effnet_ae"
     config = json.loads(
         (tmp_path / "s" / "networks" / "tiny_effnet_classifier_pretrained-100-0" / "config.json").read_text()
     )
-    assert config["init"] == str(tmp_path / "s" / "pretrained" / "tiny_effnet_ae")
+    assert config["init"] == str(pretrained)
+    # The weights fit images of any size, and smaller ones cost less.
+    assert config["config"]["size"] == 64
+    assert json.loads((pretrained / "config.json").read_text())["config"]["size"] == 32
     # Given again, the command trains nothing and says the same.
     again = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert "pretraining" not in again.output

@@ -279,7 +279,7 @@ def test_the_laptop_recipe_fills_in_what_is_not_set() -> None:
     from particle_zoo import registry
 
     config = registry.config_class("effnet_ae_mask50").from_settings({"recipe": "laptop", "epochs": 3})
-    assert (config.backbone, config.size, config.progressive, config.epochs) == ("B0", 96, (64,), 3)
+    assert (config.backbone, config.size, config.batch_size, config.epochs) == ("B0", 64, 32, 3)
     assert config.mask_rate == 0.5
     again = registry.config_class("effnet_ae_mask50").from_settings(config.model_dump(mode="json"))
     assert again == config

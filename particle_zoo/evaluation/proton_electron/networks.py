@@ -85,9 +85,8 @@ def pretrain(
     known = registry.config_class(model).model_fields
     if settings.pretrain_clusters and "epoch_clusters" in known:
         chosen["epoch_clusters"] = settings.pretrain_clusters
-    if "progressive" in known and "size" in chosen:
-        chosen["progressive"] = tuple(size for size in settings.first_sizes if size < chosen["size"])
-        chosen["progressive_epochs"] = settings.first_epochs
+    if settings.pretrain_size and "size" in chosen:
+        chosen["size"] = min(settings.pretrain_size, chosen["size"])
     job = session.prepare(
         registry.info(model),
         chosen,

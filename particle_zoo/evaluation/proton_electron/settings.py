@@ -48,8 +48,7 @@ class Form(pydantic.BaseModel):
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
         pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
         pretrain_epochs: of the pretraining.
-        first_sizes: smaller sizes that the pretraining begins at, px; those that are not below `size` are left out.
-        first_epochs: at each of them.
+        pretrain_size: side of its images, px, if below `size`; None takes `size`. An encoder's weights fit any.
         precision: dtype policy of all networks.
         network_settings: further settings of every network that has them.
         fractions: shares of the training labels.
@@ -78,8 +77,7 @@ class Form(pydantic.BaseModel):
     pretraining: str | None = None
     pretrain_clusters: int | None = pydantic.Field(None, ge=1)
     pretrain_epochs: int = pydantic.Field(4, ge=1)
-    first_sizes: tuple[int, ...] = ()
-    first_epochs: int = pydantic.Field(2, ge=1)
+    pretrain_size: int | None = pydantic.Field(None, ge=8)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     network_settings: dict[str, Any] = {}
     fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
@@ -102,9 +100,8 @@ FORMS = {
         epochs=3,
         cnn_epochs=5,
         pretrain_clusters=2_000,
-        pretrain_epochs=1,
-        first_sizes=(64,),
-        first_epochs=6,
+        pretrain_epochs=5,
+        pretrain_size=64,
         network_settings={"epoch_clusters": 2_500, "batch_size": 32, "accumulate": 1, "patience": 0},
         fractions=(1.0,),
     ),
