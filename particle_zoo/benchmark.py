@@ -132,9 +132,7 @@ def balance(
     "--test", "test", type=click.IntRange(10), help="Score on the first N test clusters.  [default: the form's]"
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of every network, on all labels.  [default: the form's]")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Of the networks.  [default: small float32, full mixed_bfloat16]"
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of the networks.  [default: float32]")
 @click.option("--pretrain-epochs", type=click.IntRange(1), help="Of the autoencoder.  [default: the form's]")
 @click.option(
     "--fractions", metavar="PERCENT,...", help="Shares of the training labels.  [default: small 100, full 1,10,100]"

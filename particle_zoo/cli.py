@@ -275,6 +275,12 @@ def progress(parts: Iterable[Part], unit: str, *, quiet: bool) -> Iterable[Part]
     return bar
 
 
+def tell_averaged(count: int) -> None:
+    """Say how many clusters a model sees coarser than they are, if any."""
+    if count:
+        click.echo(f"{count:,} clusters are larger than the image and were averaged over blocks of pixels")
+
+
 class replacing:  # noqa: N801  (a context manager, named like contextlib's)
     """Give a temporary path beside `path`; on success it takes the place of `path`, on failure it is removed."""
 

@@ -15,6 +15,7 @@ from particle_zoo.cli import (
     replacing,
     run,
     table,
+    tell_averaged,
     write_json,
 )
 from particle_zoo.errors import InputError
@@ -69,6 +70,7 @@ def embed(
     load_keras(options["precision"])
     from particle_zoo import data
     from particle_zoo.evaluation import correlations, embedding, latent
+    from particle_zoo.evaluation.batches import averaged
     from particle_zoo.evaluation.report import evenly
     from particle_zoo.plots import embedding as picture
     from particle_zoo.training.session import parse_classes, pick_data
@@ -92,9 +94,10 @@ def embed(
             f"--before compares how labels separate, which takes two classes of two clusters each; {dataset} has fewer "
             "here; choose another --dataset or --split"
         )
+    coarser = averaged(zoo_model, clusters)
     vectors = latent.latents(zoo_model, clusters)
     rows = embedding.embed(vectors, clusters, groups=groups, neighbors=neighbors, seed=options["seed"])
-    summary = embedding.summary(rows)
+    summary = {**embedding.summary(rows), "averaged_over_blocks": coarser}
     target = output or results_dir(model, folder) / "embed"
     if earlier is not None:
         parts = {"before": latent.latents(earlier, clusters), "after": vectors}
@@ -115,6 +118,7 @@ def embed(
             ("k-means group", "clusters", "median size", "median direction (deg)", "most frequent label"),
             [tuple(group.values()) for group in summary["groups"]],
         )
+        tell_averaged(coarser)
         click.echo(f"DBSCAN on the map: {summary['dbscan_groups']} groups, {summary['dbscan_noise']} clusters in none")
         for title, columns, cells in _tables(summary):
             table(title, columns, cells)

@@ -15,6 +15,7 @@ from particle_zoo.cli import (
     precision_option,
     run,
     table,
+    tell_averaged,
     write_json,
 )
 from particle_zoo.errors import InputError
@@ -84,6 +85,7 @@ def evaluate(
 def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
     """Evaluate one trained model and print its tables."""
     from particle_zoo import data, registry
+    from particle_zoo.evaluation.batches import averaged
     from particle_zoo.evaluation.report import evenly
     from particle_zoo.training.session import is_classifier, parse_classes, pick_data
     from particle_zoo.weights import load_run, locate, results_dir
@@ -116,6 +118,8 @@ def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
             model, config, clusters, second, folder, plots, {**options, "dataset": dataset, "run": source}
         )
     if is_classifier(card):
+        head["averaged_over_blocks"] = averaged(model, clusters)
+        tell_averaged(head["averaged_over_blocks"])
         return head | _classifier(model, clusters, classes, folder, plots, options["seed"])
     return head | _variational(model, clusters, folder, plots, options["seed"])
 

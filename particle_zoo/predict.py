@@ -21,9 +21,11 @@ from particle_zoo.cli import (
     progress,
     replacing,
     run,
+    tell_averaged,
     write_json,
 )
 from particle_zoo.errors import InputError
+from particle_zoo.evaluation.batches import averaged
 
 CHUNK = 4096
 """Clusters predicted at a time; bounds the memory of a directory of files."""
@@ -69,7 +71,7 @@ def predict(
         raise InputError(f"{output} exists; replace it with --force or choose another --output")
     files = names if features_only else names[1:]
     rows_of: Callable[[Any], Any] = functools.partial(table_of_features, thickness_um=thickness_um, pitch_um=pitch_um)
-    column = "class"
+    loaded, column = None, "class"
     if not features_only:
         model = names[0]
         if not files:
@@ -79,21 +81,23 @@ def predict(
         load_keras()
         from particle_zoo.weights import load_run, locate
 
-        rows_of, column = functools.partial(predictions, *load_run(locate(model))), "predicted"
+        loaded, config = load_run(locate(model))
+        rows_of, column = functools.partial(predictions, loaded, config), "predicted"
     options = chain_options(settings)
     counts: dict[str, int] = {}
-    total = 0
+    total, coarser = 0, 0
     with replacing(output) as temporary:
         with _writer(temporary) as write:
             for part in progress(_chunks(files, options), "chunks", quiet=quiet):
                 rows = rows_of(part)
                 write(rows)
                 total += len(rows)
+                coarser += averaged(loaded, part) if loaded else 0
                 for name, count in rows.get(column, rows["id"].iloc[:0]).value_counts().items():
                     counts[str(name) or "no prediction"] = counts.get(str(name) or "no prediction", 0) + int(count)
         if not total:
             raise InputError(f"no cluster found in {', '.join(map(str, files))}; lower --threshold or --min-size")
-    summary = {"clusters": total, column: counts, "output": str(output)}
+    summary = {"clusters": total, column: counts, "averaged_over_blocks": coarser, "output": str(output)}
     if json_path:
         write_json(json_path, summary)
     click.echo(
@@ -101,6 +105,7 @@ def predict(
         if counts
         else f"{total:,} clusters"
     )
+    tell_averaged(coarser)
     click.echo(f"table: {output}")
 
 

@@ -15,6 +15,7 @@ from particle_zoo.cli import (
     parse_settings,
     precision_option,
     run,
+    tell_averaged,
     write_json,
 )
 
@@ -109,9 +110,7 @@ def train(
         click.echo(f"published to {publish_run(folder, name)}")
     if not quiet:
         click.echo("  ".join(f"{k} {v:.4g}" for k, v in metrics.items() if isinstance(v, float)))
-        averaged = sum(n for name, n in metrics.items() if name.endswith("_averaged_over_blocks"))
-        if averaged:
-            click.echo(f"{averaged:,} clusters are larger than the image and were averaged over blocks of pixels")
+        tell_averaged(sum(n for name, n in metrics.items() if name.endswith("_averaged_over_blocks")))
         for plot in sorted([*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]):
             click.echo(f"figure: {plot}")
 

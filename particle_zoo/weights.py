@@ -229,10 +229,30 @@ def check(folder: Path) -> None:
         )
 
 
-def write_card(folder: Path, name: str, extra: dict[str, Any]) -> None:
-    """Write card.json: the model's card, the digest of the weights, and what the run adds."""
-    card = {**registry.info(name).to_dict(), "weights_sha256": sha256(folder / WEIGHTS), **extra}
-    write_json(folder / "card.json", card)
+def write_card(folder: Path, model: Any, extra: dict[str, Any]) -> None:
+    """Write card.json: the model's card with this model's settings, the digest of its weights, and what the run adds.
+
+    Args:
+        folder: run folder with the weights.
+        model: a zoo model.
+        extra: further entries.
+    """
+    card = registry.info(model.zoo_name).to_dict()
+    config = model.zoo_config.model_dump(mode="json")
+    changed = {key: value for key, value in config.items() if card["config"].get(key) != value}
+    shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    card |= {
+        "summary": card["summary"] + (f"; with {_settings(changed)}" if changed else ""),
+        "inputs": [{**stated, "shape": shapes.get(stated["name"], stated["shape"])} for stated in card["inputs"]],
+        "parameters": model.count_params(),
+        "config": config,
+        "weights_sha256": sha256(folder / WEIGHTS),
+    }
+    write_json(folder / "card.json", {**card, **extra})
+
+
+def _settings(config: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
 
 
 def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = False) -> Path:

@@ -12,7 +12,7 @@ import pytest
 import particle_zoo
 from particle_zoo import InputError, UnknownModelError, WeightsNotFoundError, cli
 from particle_zoo.predict import predict
-from particle_zoo.weights import load_run
+from particle_zoo.weights import load_run, write_card
 
 
 def test_importing_is_fast_and_loads_no_framework() -> None:
@@ -115,6 +115,18 @@ def test_an_edited_configuration_is_one_sentence(
     with pytest.raises(InputError, match=message) as error:
         load_run(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_the_card_of_a_run_is_about_its_own_settings(tmp_path: Path) -> None:
+    model, card = particle_zoo.create("tiny_cnn", size=32), particle_zoo.info("tiny_cnn")
+    model.save_weights(tmp_path / "model.weights.h5")
+    write_card(tmp_path, model, {"dataset": "here"})
+    written = json.loads((tmp_path / "card.json").read_text())
+    assert written["parameters"] == model.count_params() != card.parameters
+    assert written["config"] == model.zoo_config.model_dump(mode="json") != card.config
+    assert written["inputs"][0]["shape"] == [32, 32, 1]
+    assert written["summary"] == f"{card.summary}; with size=32"
+    assert written["dataset"] == "here"
 
 
 @pytest.mark.parametrize("kind", ["corrupted", "card disagrees", "of another model"])

@@ -8,10 +8,11 @@ from typing import Any
 import click
 import numpy as np
 
-from particle_zoo.cli import table
+from particle_zoo.cli import table, tell_averaged
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.holy import classify
 from particle_zoo.evaluation import latent, probe_tracks, reconstruction
+from particle_zoo.evaluation.batches import averaged
 from particle_zoo.evaluation.correlations import LONGER_PX, track_truth
 from particle_zoo.evaluation.embedding import direction
 from particle_zoo.evaluation.image_pca import ImagePCA, enlarged
@@ -53,9 +54,7 @@ def report(
     methods = {name: reconstruction.summary(rows, kinds) for name, rows in found.items()}
     seen = _decoder_sees(model, width)
     _print(methods, pca, width, seen)
-    averaged = int((np.asarray(model.factors(clusters)) < 1).sum())
-    if averaged:
-        click.echo(f"{averaged:,} clusters are larger than the image and were averaged over blocks of pixels")
+    tell_averaged(averaged(model, clusters))
     by_track_type(model, clusters, kinds, plots / "reconstructions_by_type.png")
     click.echo(f"figure: {plots / 'reconstructions_by_type.png'}")
     return {

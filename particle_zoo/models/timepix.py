@@ -20,6 +20,12 @@ class TimepixConfig(ZooConfig):
         "toa", description="second channel: filled where clusters have times, empty, or left out"
     )
     over_kev: float = pydantic.Field(40.0, gt=0, description="threshold of the map of energetic pixels, keV")
+    fresh_statistics: int = pydantic.Field(
+        256,
+        ge=0,
+        description="training clusters whose statistics replace the running averages of batch normalisation before every "
+        "validation; 0: none",
+    )
 
 
 class TimepixClassifierConfig(TimepixConfig):

@@ -79,7 +79,7 @@ class TimepixPreprocessor:
             InputError: as the call, without drawing anything.
         """
         fitted = replace(self, times="toa" in clusters.columns)
-        fitted._check(clusters)
+        fitted.check(clusters)
         return fitted
 
     def __call__(self, clusters: Clusters) -> np.ndarray:
@@ -91,7 +91,7 @@ class TimepixPreprocessor:
         Raises:
             InputError: no clusters, energies that are missing, in another unit or all zero, or times that are NaN.
         """
-        self._check(clusters)
+        self.check(clusters)
         clusters = _lit(clusters)
         extent = _extent(clusters)
         blocks = -(-extent // self.size)
@@ -153,7 +153,12 @@ class TimepixPreprocessor:
     def _shows_times(self, clusters: Clusters) -> bool:
         return self.time == "toa" and self.times and "toa" in clusters.columns
 
-    def _check(self, clusters: Clusters) -> None:
+    def check(self, clusters: Clusters) -> None:
+        """See that all these clusters can be drawn.
+
+        Raises:
+            InputError: as the call.
+        """
         if not len(clusters):
             raise InputError("no clusters to draw: received an empty batch; choose another --split, --classes or file")
         if clusters.unit == MASK_UNIT:

@@ -33,6 +33,12 @@ def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
     return _generate(examples, steps)
 
 
+def first_inputs(examples: Examples, clusters: int) -> list[Any]:
+    """Model inputs of the first batches of a training, at least so many clusters or one epoch of them."""
+    batches = min(len(examples), -(-clusters // examples.batch_size))
+    return [_pack(examples, step)[0] for step in range(batches)]
+
+
 def _pack(examples: Examples, step: int) -> tuple[Any, ...]:
     inputs, targets = examples.batch(step)
     if keras.backend.backend() == "jax" and examples.largest is not None:

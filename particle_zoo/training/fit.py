@@ -15,7 +15,8 @@ from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
-from particle_zoo.training.feed import EpochBatches, training_batches
+from particle_zoo.training.feed import EpochBatches, first_inputs, training_batches
+from particle_zoo.training.fresh_statistics import FreshStatistics
 from particle_zoo.training.interruption import Interruption
 
 REPEATS = 10
@@ -110,7 +111,11 @@ def fit(
     monitor = "loss" if watched is None else "val_loss"
 
     interruption = Interruption()
-    all_callbacks: list[keras.callbacks.Callback] = [interruption, keras.callbacks.TerminateOnNaN(), *callbacks]
+    all_callbacks: list[keras.callbacks.Callback] = [interruption, keras.callbacks.TerminateOnNaN()]
+    if getattr(config, "fresh_statistics", 0):
+        # Before what looks at predictions or keeps weights.
+        all_callbacks.append(FreshStatistics(first_inputs(examples, config.fresh_statistics)))
+    all_callbacks += callbacks
     stopper = None
     if config.patience:
         stopper = keras.callbacks.EarlyStopping(monitor, patience=config.patience)

@@ -148,6 +148,9 @@ def prepare(
         # Another split than train may hold the validation clusters themselves.
         validation = validation[~np.isin(validation.ids, train.ids)]
     model = build(card, settings.model_dump(), train, chosen, seed=seed, precision=precision)
+    if len(validation) and hasattr(model.preprocessor, "check"):
+        # Before the first epoch ends, and before there is a run folder.
+        model.preprocessor.check(validation)
     found = data.fingerprint(dataset, data_dir=data_dir, manual_dir=manual_dir)
     return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, split, init, found)
 
@@ -219,5 +222,5 @@ def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
     }
     fit(job.model, job.train, job.validation, **options)
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
-    write_card(folder, job.card.name, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
+    write_card(folder, job.model, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
     return metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import keras
@@ -30,8 +31,9 @@ def test_a_row_says_what_ran_where(name: str, tmp_path: Path) -> None:
     assert row["first_step_s"] > 0
     assert row["train_per_s"] > 0
     assert row["predict_per_s"] > 0
-    # Keras and its backend alone take some 0.4 GB.
-    assert 0.2 < row["peak_gb"] < 20
+    # Measured in a process of its own; others before it may have been larger.
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+    assert largest / 10 < row["peak_gb"] < 1.05 * largest
     assert f"{row['train_per_s']:.1f}" in result.output
     assert row["finite"]
     assert "finite" not in result.output

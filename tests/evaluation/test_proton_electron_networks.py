@@ -107,8 +107,8 @@ def test_the_real_networks_through_the_command(tmp_path: Path, monkeypatch: pyte
         model.run_eagerly = True
 
     monkeypatch.setattr("particle_zoo.training.fit.compile_model", eagerly)
-    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100, pretrain_size=32))
-    arguments = ["proton_electron", "--seeds", "1", "--size", "64", "--epochs", "1", "--pretrain-epochs", "1"]
+    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100, size=64, pretrain_size=32))
+    arguments = ["proton_electron", "--seeds", "1", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output

@@ -11,7 +11,7 @@ import pytest
 
 import particle_zoo
 from particle_zoo import Clusters
-from particle_zoo.cli import write_json
+from particle_zoo.cli import read_json, write_json
 from particle_zoo.models.base import ZooModel
 from particle_zoo.training.fit import compile_model
 from particle_zoo.weights import WEIGHTS, load_run, write_card
@@ -121,8 +121,9 @@ def test_saved_weights_give_the_same_outputs(model: Any, clusters: Clusters, tmp
     }
     write_json(tmp_path / "config.json", config)
     model.save_weights(tmp_path / WEIGHTS)
-    write_card(tmp_path, model.zoo_name, {})
+    write_card(tmp_path, model, {})
     again, _ = load_run(tmp_path)
+    assert again.count_params() == read_json(tmp_path / "card.json", what="model card")["parameters"]
     inputs = model.preprocess(clusters[:4])
     for a, b in zip(outputs(model, inputs), outputs(again, again.preprocess(clusters[:4])), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)

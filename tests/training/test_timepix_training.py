@@ -79,6 +79,9 @@ def test_pretraining_grows_and_shows_how_reconstructions_change(pretrained: Path
     assert not np.array_equal(frames[0][1], frames[1][1])
     with Image.open(pretrained / "plots" / "training.gif") as animation:
         assert animation.n_frames == 3
+    card, config = (json.loads((pretrained / f"{name}.json").read_text()) for name in ("card", "config"))
+    assert card["config"] == config["config"]
+    assert "epoch_clusters=32" in card["summary"]
     metrics = json.loads((pretrained / "metrics.json").read_text())
     assert 0 <= metrics["validation_iou"] <= 1
     assert metrics["train_averaged_over_blocks"] == 0
@@ -140,6 +143,30 @@ def test_fine_tuning_starts_from_the_pretrained_encoder_and_predicts_files(
     said = pd.read_csv(tmp_path / "dark.csv")
     assert said["p_proton"].isna().sum() == said["predicted"].isna().sum() == 2
     np.testing.assert_allclose(said["p_proton"][2:], rows["p_proton"][2:], atol=1e-5)
+
+    # One cluster becomes a row of 70 px, longer than the image.
+    place = dark.columns.index("col")
+    long = np.repeat(dark.hits[:1], 70, axis=0)
+    long[:, place] = np.arange(70)
+    hits, offsets = np.concatenate([long, dark.hits]), np.concatenate([[0], 70 + dark.offsets])
+    table = pd.concat([dark.table[:1].assign(id="long"), dark.table], ignore_index=True)
+    write(tmp_path / "long.parquet", Clusters(hits, dark.columns, offsets, table, dark.unit))
+    result = run(predict, folder, tmp_path / "long.parquet", "--output", tmp_path / "long.csv")
+    assert result.exit_code == 0, result.output
+    assert "1 clusters are larger than the image and were averaged" in result.output
+
+
+def test_a_validation_cluster_without_time_is_found_before_a_run_begins(
+    timepix3: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = timepix3.hits.copy()
+    hits[-1, timepix3.columns.index("toa")] = np.nan
+    bad = Clusters(hits, timepix3.columns, timepix3.offsets, timepix3.table, timepix3.unit)
+    parts = {"train": timepix3[:40], "validation": bad[40:]}
+    monkeypatch.setattr("particle_zoo.data.load", lambda dataset, split, **_: parts[split])
+    with pytest.raises(InputError, match=f"cluster {bad.ids[-1]} has .*nan"):
+        run(train, "tiny_timepix_cnn", "--classes", "electron,proton", "--output", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def clusters_of(file: Path) -> Clusters:

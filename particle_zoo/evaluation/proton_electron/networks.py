@@ -153,7 +153,7 @@ def train(
     # Not `session.train`, which scores the training clusters too: that takes longer than to learn from them.
     verbose = 0 if quiet else 2
     fit(network, known, watched, classes=clusters.classes, seed=seed, folder=folder, verbose=verbose)
-    write_card(folder, card.name, {"dataset": settings.dataset, "classes": clusters.classes})
+    write_card(folder, network, {"dataset": settings.dataset, "classes": clusters.classes})
     probability = classifier.probabilities(network, clusters.test)[:, 0]
     seconds = time.perf_counter() - started
     # The validation clusters are balanced, and so is their accuracy.

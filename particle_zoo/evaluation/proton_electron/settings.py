@@ -51,7 +51,8 @@ class Form(pydantic.BaseModel):
         pretrain_size: side of its images, px, if below `size`; None takes `size`. An encoder's weights fit any.
         precision: dtype policy of all networks.
         network_settings: further settings of every network that has them.
-        fractions: shares of the training labels.
+        fractions: shares of the training labels, for every method but the small classifier: the question is what pretraining
+            saves.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -100,9 +101,15 @@ FORMS = {
         epochs=3,
         cnn_epochs=5,
         pretrain_clusters=2_000,
-        pretrain_epochs=5,
+        pretrain_epochs=3,
         pretrain_size=64,
-        network_settings={"epoch_clusters": 2_500, "batch_size": 32, "accumulate": 1, "patience": 0},
+        network_settings={
+            "epoch_clusters": 2_500,
+            "batch_size": 32,
+            "accumulate": 1,
+            "patience": 0,
+            "fresh_statistics": 128,
+        },
         fractions=(1.0,),
     ),
     "full": Form(
@@ -114,7 +121,6 @@ FORMS = {
         cnn_epochs=20,
         most_passes=5,
         pretrain_epochs=20,
-        precision="mixed_bfloat16",
     ),
 }
 """`small` is for two cores and an hour; `full` takes all clusters and wants a GPU."""
@@ -150,6 +156,9 @@ class Settings(Form):
             InputError: an impossible value, named.
         """
         given = {name: value for name, value in changes.items() if value is not None}
+        if "size" in given:
+            # Whoever chooses a size chooses that of the pretraining too.
+            given.setdefault("pretrain_size", given["size"])
         try:
             return cls(**{**FORMS[form].model_dump(), "form": form, **given})
         except pydantic.ValidationError as error:

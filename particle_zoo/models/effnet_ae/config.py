@@ -119,6 +119,10 @@ class EffNetClassifierConfig(EffNetConfig, TimepixClassifierConfig):
         "batch_size": 32,
     }
 
+    # Both parents have these, and the first one's are not a classifier's.
+    epochs: int = pydantic.Field(10, ge=1)
+    patience: int = pydantic.Field(3, ge=0, description="epochs without improvement before stopping; 0 never stops")
+
     frozen: bool = pydantic.Field(False, description="train the output layer only")
     layer_decay: float = pydantic.Field(
         1.0, gt=0, le=1, description="learning rate of each stage of the encoder, as a share of that of the next one"

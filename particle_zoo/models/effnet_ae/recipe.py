@@ -45,8 +45,8 @@ def _decaying(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
 
 
 def _options(config: Any, steps_per_epoch: int) -> dict[str, Any]:
-    # Keras counts a step every `accumulate` batches, and so does the schedule.
-    steps = max(1, steps_per_epoch * config.epochs // config.accumulate)
+    # Schedules count batches, also where several of them make a step.
+    steps = max(1, steps_per_epoch * config.epochs)
     return {
         "learning_rate": cosine(steps, config.learning_rate),
         "weight_decay": config.weight_decay,

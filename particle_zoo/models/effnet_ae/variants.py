@@ -37,7 +37,7 @@ def _card(
         summary=summary,
         source=source,
         inputs=(rasters_spec(config),),
-        output=f"({config.size}, {config.size}, .) {heads}; encode: the mean of the encoder's last map",
+        output=f"(size, size, .) {heads}; encode: the mean of the encoder's last map, or the dense latent vector",
         parameters=parameters,
         detector="Timepix3",
         default_dataset="timepix3_clusters/simulated_field",
