@@ -138,8 +138,8 @@ class TimepixPreprocessor:
         return int(np.argmax(-(-extent // -(-extent // self.size))))
 
     def averaged(self, clusters: Clusters) -> int:
-        """How many clusters are larger than the image and therefore averaged over blocks."""
-        return int((self.factors(clusters) < 1).sum())
+        """How many clusters that can be drawn are larger than the image and therefore averaged over blocks."""
+        return int((self.factors(clusters[self.drawable(clusters)]) < 1).sum())
 
     def drawable(self, clusters: Clusters) -> np.ndarray:
         """(n,) whether a cluster in keV has an energy, and finite energies and times where they are looked at."""

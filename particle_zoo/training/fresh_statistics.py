@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -49,15 +50,9 @@ class FreshStatistics(keras.callbacks.Callback):
         if self._fresh or not norms:
             return
         hiding = [layer for layer in self.model.layers if isinstance(layer, KeepPixels)]
-        before = [layer.momentum for layer in norms], [layer.rate for layer in hiding]
-        try:
-            # A step that is compiled already keeps the values it was traced with.
-            _set(norms, "momentum", [0.0] * len(norms))
-            _set(hiding, "rate", [0.0] * len(hiding))
+        # A step that is compiled already keeps the values it was traced with.
+        with _all_zero(norms, "momentum"), _all_zero(hiding, "rate"):
             statistics = [self._of(batch, norms) for batch in self.batches]
-        finally:
-            _set(norms, "momentum", before[0])
-            _set(hiding, "rate", before[1])
         for layer, batches in zip(norms, zip(*statistics, strict=True), strict=True):
             means, variances = np.stack(batches, axis=1)
             layer.moving_mean.assign(means.mean(axis=0))
@@ -81,6 +76,14 @@ def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNorma
             yield layer
 
 
-def _set(layers: Sequence[Any], name: str, values: Sequence[float]) -> None:
-    for layer, value in zip(layers, values, strict=True):
-        setattr(layer, name, value)
+@contextmanager
+def _all_zero(layers: Sequence[Any], name: str) -> Iterator[None]:
+    """An attribute of layers is 0 inside, and what it was afterwards."""
+    before = [getattr(layer, name) for layer in layers]
+    try:
+        for layer in layers:
+            setattr(layer, name, 0.0)
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            setattr(layer, name, value)

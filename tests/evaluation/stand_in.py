@@ -30,6 +30,7 @@ class StandIn:
 
     zoo_name = "stand_in"
     zoo_config = SimpleNamespace(latent="dense")
+    preprocessor = SimpleNamespace(averaged=lambda clusters: 0)
 
     def __init__(self, draw: Draw = perfect, side: int = 24, size: int = 96) -> None:
         self.draw, self.side, self.size = draw, side, size

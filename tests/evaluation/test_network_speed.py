@@ -31,6 +31,8 @@ def test_a_row_says_what_ran_where(name: str, tmp_path: Path) -> None:
     assert row["first_step_s"] > 0
     assert row["train_per_s"] > 0
     assert row["predict_per_s"] > 0
+    # Keras and its backend alone take some 0.4 GB.
+    assert 0.2 < row["peak_gb"] < 20
     # Measured in a process of its own; others before it may have been larger.
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
     assert largest / 10 < row["peak_gb"] < 1.05 * largest

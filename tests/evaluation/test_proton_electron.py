@@ -168,6 +168,10 @@ def test_forms_and_shares_of_the_command() -> None:
     assert fractions("1, 10,100") == (0.01, 0.1, 1.0)
     assert Settings.choose("full").backbone == "B4"
     assert Settings.choose("full").size == 384
+    assert Settings.choose("small").pretrain_size == 64 < Settings.choose("small").size
+    # Whoever chooses a size chooses that of the pretraining too, unless both are given.
+    assert Settings.choose("small", size=192).pretrain_size == 192
+    assert Settings.choose("small", size=192, pretrain_size=128).pretrain_size == 128
     assert Settings.choose("small", epochs=None).epochs == FORMS["small"].epochs
     shares = (1.0, 0.5, 0.1, 0.01)
     # An epoch of the full form sees all clusters it has labels of; one of the small form 2,500 at most, of 16,000.
