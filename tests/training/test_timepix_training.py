@@ -24,7 +24,7 @@ from particle_zoo.training.fit import compile_model, fit
 from particle_zoo.training.snapshots import examples, read
 from tests.conftest import write_pixel_files
 
-SMALL = ["--set", "epoch_clusters=32", "--set", "watch_clusters=16"]
+SMALL = ["--set", "epoch_clusters=32", "--set", "watch_clusters=16", "--set", "fresh_statistics=32"]
 GROWING = ["--set", "progressive=[32]", "--set", "progressive_epochs=2", "--set", "snapshots=3"]
 
 

@@ -136,6 +136,7 @@ class TinyEffNetClassifierConfig(EffNetClassifierConfig):
     epochs: int = pydantic.Field(2, ge=1)
     epoch_clusters: int = pydantic.Field(640, ge=0)
     watch_clusters: int = pydantic.Field(320, ge=0)
+    fresh_statistics: int = pydantic.Field(64, ge=0)
 
 
 @register_model(

@@ -126,6 +126,7 @@ class TinyEffNetAEConfig(EffNetAEConfig):
     epochs: int = pydantic.Field(2, ge=1)
     epoch_clusters: int = pydantic.Field(640, ge=0)
     watch_clusters: int = pydantic.Field(160, ge=0)
+    fresh_statistics: int = pydantic.Field(64, ge=0)
 
 
 @register_model(
