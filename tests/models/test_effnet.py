@@ -74,6 +74,19 @@ def test_the_decoder_mirrors_widths_depths_and_strides(tiny: Any) -> None:
     assert spreads == [f"unblock{block.name}_spread" for block in reversed(layout) if block.stride == 2]
 
 
+def test_residual_blocks_begin_as_the_identity(tiny: Any, rasters: np.ndarray) -> None:
+    inputs = tiny.encoder.get_layer("adapter")(tiny.enlarge(rasters[:4]))
+    for net in (tiny.encoder.get_layer("backbone"), tiny.decoder):
+        adds = [layer for layer in net.layers if isinstance(layer, keras.layers.Add)]
+        # B0 repeats the blocks of its stages 1, 2, 2, 3, 3, 4 and 1 times.
+        assert len(adds) == 9
+        probe = keras.Model(net.inputs, [[layer.input[1], layer.output] for layer in adds])
+        for before, after in probe(inputs, training=True):
+            assert np.ptp(np.asarray(before)) > 0
+            np.testing.assert_array_equal(before, after)
+        inputs = tiny.encoder(tiny.enlarge(rasters[:4]), training=False)
+
+
 def test_the_decoder_sees_nothing_but_the_last_map(tiny: Any, rasters: np.ndarray) -> None:
     features = tiny.encoder(tiny.enlarge(rasters), training=False)
     drawn = tiny.decoder(features, training=False)

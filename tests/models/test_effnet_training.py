@@ -133,7 +133,7 @@ def test_mixed_precision_trains(name: str, settings: dict[str, Any], precision: 
         model.optimizer.dynamic_scale.assign(1.0)
     before = [np.array(weight) for weight in model.trainable_weights]
     targets = np.arange(8, dtype=np.int32) % 2 if "classifier" in name else None
-    losses = [model.train_on_batch(rasters[:8], targets, return_dict=True)["loss"] for _ in range(2)]
+    losses = [model.train_on_batch(rasters[:8], targets, return_dict=True)["loss"] for _ in range(4)]
     assert np.isfinite(losses).all()
     moved = [(np.asarray(w) != old).any() for w, old in zip(model.trainable_weights, before, strict=True)]
     assert np.mean(moved) > 0.9

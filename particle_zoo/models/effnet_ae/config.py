@@ -60,8 +60,8 @@ class EffNetAEConfig(EffNetConfig):
         **LAPTOP,
         # Whole images at 64 px cost less than half of those at 96, and the weights serve a classifier of any size.
         "size": 64,
-        "epochs": 9,
-        "epoch_clusters": 7_500,
+        "epochs": 8,
+        "epoch_clusters": 10_000,
         "watch_clusters": 500,
         "batch_size": 32,
         "learning_rate": 2e-3,

@@ -25,7 +25,8 @@ def build_decoder(
 
     The top convolution comes first, then the blocks in reverse order with input and output widths exchanged; where the
     encoder halves the image the depthwise convolution is a transposed one. The stem's mirror are the
-    heads, transposed convolutions of stride 2 from the last, half-size map.
+    heads, transposed convolutions of stride 2 from the last, half-size map. Residual blocks begin as the identity, like the
+    encoder's.
 
     Args:
         feature_shape: of the encoder's last map.
@@ -66,8 +67,10 @@ def _transposed(x: Any, block: Block) -> Any:
     squeezed = _conv(block.filters_squeezed, f"{name}_reduce", activation="swish", use_bias=True)(squeezed)
     gate = _conv(wide, f"{name}_excite", activation="sigmoid", use_bias=True)(squeezed)
     x = layers.Multiply(name=f"{name}_gate")([x, gate])
-    x = _norm(f"{name}_project")(_conv(block.filters_in, f"{name}_project")(x))
-    if block.stride == 1 and block.filters_in == block.filters_out:
+    x = _norm(f"{name}_project", scale="zeros" if block.residual else "ones")(
+        _conv(block.filters_in, f"{name}_project")(x)
+    )
+    if block.residual:
         x = layers.Add(name=f"{name}_add")([x, skip])
     return x
 
@@ -92,8 +95,8 @@ def _normal(x: Any, name: str) -> Any:
     return layers.Activation("swish", name=f"{name}_activation")(_norm(name)(x))
 
 
-def _norm(name: str) -> layers.Layer:
-    return layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_bn")
+def _norm(name: str, *, scale: str = "ones") -> layers.Layer:
+    return layers.BatchNormalization(momentum=MOMENTUM, gamma_initializer=scale, name=f"{name}_bn")
 
 
 def _head(filters: int, name: str, *, bias: float = 0.0) -> layers.Layer:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from particle_zoo.cli import sentence
 from particle_zoo.errors import InputError
@@ -47,17 +47,28 @@ class Block:
     kernel: int
     stride: int
 
+    @property
+    def residual(self) -> bool:
+        """Whether the input is added to the output."""
+        return self.stride == 1 and self.filters_in == self.filters_out
+
 
 def build_backbone(
     backbone: str, size: int, channels: int, *, stochastic_depth: float = STOCHASTIC_DEPTH
 ) -> keras.Model:
     """`keras.applications.EfficientNetB*` without its top, randomly initialised.
 
+    Blocks with a residual connection begin as the identity, the scale of their last normalisation being 0. Otherwise
+    gradients grow with every normalisation on their way back, to hundreds of times the loss at the stem.
+
     Args:
         backbone: B0 to B7.
         size: side of the square input, px, a multiple of 32.
         channels: of the input.
         stochastic_depth: share of the last block's outputs dropped in training; earlier blocks drop less, in proportion.
+
+    References:
+        Goyal et al.: Accurate, Large Minibatch SGD, arXiv:1706.02677, section 5.1.
     """
     make = getattr(keras.applications, f"EfficientNet{backbone}")
     with warnings.catch_warnings():
@@ -69,6 +80,10 @@ def build_backbone(
             layer.rate *= stochastic_depth / STOCHASTIC_DEPTH
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = MOMENTUM
+    for block in blocks(net):
+        if block.residual:
+            scale = net.get_layer(f"block{block.name}_project_bn").gamma
+            scale.assign(ops.zeros_like(scale))
     return net
 
 
