@@ -64,7 +64,7 @@ class EffNetAEConfig(EffNetConfig):
         "epoch_clusters": 10_000,
         "watch_clusters": 500,
         "batch_size": 32,
-        "learning_rate": 2e-3,
+        "learning_rate": 3e-3,
     }
 
     mask_rate: float = pydantic.Field(0.25, ge=0, lt=1, description="share of the hit pixels hidden in training")
