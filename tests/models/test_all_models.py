@@ -18,7 +18,9 @@ from particle_zoo.weights import WEIGHTS, load_run, write_card
 
 NAMES = particle_zoo.list_models()
 
-FAMILIES = sorted({(card.family, card.task): name for name, card in ((n, particle_zoo.info(n)) for n in NAMES)}.values())
+CARDS = [particle_zoo.info(name) for name in NAMES]
+
+FAMILIES = sorted({(card.family, card.task): card.name for card in CARDS}.values())
 """One model of each."""
 
 LARGE = "effnet_ae_mask25"
