@@ -40,7 +40,8 @@ def smallest(name: str) -> dict[str, Any]:
     """
     if particle_zoo.info(name).family != "effnet_ae":
         return {}
-    return {"size": 32} if name == LARGE else {"size": 32, "backbone": "B0"}
+    small = {"size": 32, "accumulate": 1}
+    return small if name == LARGE else {**small, "backbone": "B0"}
 
 
 @pytest.fixture(scope="module", params=NAMES)
