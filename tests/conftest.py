@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import functools
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -103,6 +105,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(train, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return root / "run"
+
+
+@pytest.fixture(scope="module")
+def shallow() -> Iterator[None]:
+    """EfficientNetB0 with one block a stage and a quarter of the width, where a test is about what is done with a network."""
+    from keras.src.applications.efficientnet import EfficientNet
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "EfficientNetB0", functools.partial(EfficientNet, 0.25, 0.1, 224))
+        yield
 
 
 def write_pixel_files(

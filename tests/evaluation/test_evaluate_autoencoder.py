@@ -28,7 +28,7 @@ FILES = "timepix1_clusters/files"
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(shallow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated electrons and protons in files."""
     return write_pixel_files(tmp_path_factory.mktemp("pixels"), ("proton/a.clog", "electron/a.clog"))
 
@@ -68,14 +68,14 @@ def test_evaluate_prints_tables_and_writes_figure_and_numbers(run: Path, files: 
         assert sum(part["n"] for part in method["by_type"].values()) == found["n"]
     # The clusters of the training are known again, and the PCA is theirs.
     assert found["trained_on"] == found["pca"]["clusters"] < found["n"]
-    assert found["latent"] == 1280
-    assert found["decoder_sees"] == 1280 * 4
+    assert found["latent"] == 320
+    assert found["decoder_sees"] == 320 * 4
     assert set(found["probe"]) == {"enlargement alone", "tiny_effnet_ae", "tiny_effnet_ae, random weights", "PCA"}
     assert found["compare"]["first"]["run"] == str(run)
     assert found["compare"]["second"]["sharpness_masked"] is None
     assert found["compare"]["first"]["iou"] == found["methods"]["tiny_effnet_ae"]["iou"]
     assert (tmp_path / "p" / "reconstructions_by_type.png").stat().st_size > 10_000
-    for title in ("by track type", "linear probe", "the decoder sees 5,120 values", "mask IoU by track type"):
+    for title in ("by track type", "linear probe", "the decoder sees 1,280 values", "mask IoU by track type"):
         assert title in output
 
 

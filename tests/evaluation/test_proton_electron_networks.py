@@ -97,7 +97,7 @@ def test_a_run_takes_the_place_of_the_pretraining(trained: Study, tmp_path: Path
         compare(tiny(), tmp_path / "s", quiet=True)
 
 
-def test_the_real_networks_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
     budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
 

@@ -33,7 +33,7 @@ def run(command: click.Command, *arguments: Any) -> Result:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _without_graphs() -> Iterator[None]:
+def _without_graphs(shallow: None) -> Iterator[None]:
     """Tracing an EfficientNet takes longer than twenty steps without."""
 
     def eagerly(model: Any, steps_per_epoch: int) -> None:
