@@ -129,7 +129,7 @@ def test_mixed_precision_trains(name: str, settings: dict[str, Any], precision: 
     compile_model(model, 2)
     model.run_eagerly = True
     if precision == "mixed_float16":
-        # Gradients are hundreds of times the loss. Keras starts at 32768 and takes some ten steps to come down.
+        # Keras starts at 32768, under which these gradients overflow, and halves the scale with every step that does.
         model.optimizer.dynamic_scale.assign(1.0)
     before = [np.array(weight) for weight in model.trainable_weights]
     targets = np.arange(8, dtype=np.int32) % 2 if "classifier" in name else None
