@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import warnings
@@ -107,13 +108,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "run"
 
 
-@pytest.fixture(scope="module")
-def shallow() -> Iterator[None]:
+@contextlib.contextmanager
+def shallow_efficientnet() -> Iterator[None]:
     """EfficientNetB0 with one block a stage and a quarter of the width, where a test is about what is done with a network."""
     from keras.src.applications.efficientnet import EfficientNet
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.applications, "EfficientNetB0", functools.partial(EfficientNet, 0.25, 0.1, 224))
+        yield
+
+
+@pytest.fixture(scope="module")
+def shallow() -> Iterator[None]:
+    """`shallow_efficientnet` in a whole module."""
+    with shallow_efficientnet():
         yield
 
 

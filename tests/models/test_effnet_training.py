@@ -14,6 +14,13 @@ from particle_zoo.models.effnet_ae.config import EffNetAEConfig
 from particle_zoo.models.effnet_ae.encoder import build_backbone, stages
 from particle_zoo.models.effnet_ae.recipe import adamw
 from particle_zoo.training.fit import compile_model
+from tests.conftest import shallow_efficientnet
+
+
+def create(name: str, **settings: Any) -> Any:
+    """A shallow network: these tests are about what its optimizer does."""
+    with shallow_efficientnet():
+        return particle_zoo.create(name, **settings)
 
 
 @pytest.mark.parametrize("settings", [{}, {"recipe": "laptop"}])
@@ -36,7 +43,7 @@ def _moves(model: Any, inputs: np.ndarray) -> dict[str, float]:
 
 
 def test_early_stages_learn_more_slowly(rasters: np.ndarray) -> None:
-    model = particle_zoo.create("tiny_effnet_classifier", size=32, layer_decay=0.5, weight_decay=0)
+    model = create("tiny_effnet_classifier", size=32, layer_decay=0.5, weight_decay=0)
     moved = _moves(model, rasters)
     assert moved["stem"] < moved["stage 3"] < moved["top"] < moved["output"]
     # Adam's steps are as long as the learning rate: nine stages of one half lie between stem and output.
@@ -49,16 +56,16 @@ def test_early_stages_learn_more_slowly(rasters: np.ndarray) -> None:
 
 
 def test_a_frozen_encoder_stays(rasters: np.ndarray) -> None:
-    model = particle_zoo.create("tiny_effnet_classifier", size=32, frozen=True)
+    model = create("tiny_effnet_classifier", size=32, frozen=True)
     moved = _moves(model, rasters)
     assert moved.pop("output") > 0
     assert set(moved.values()) == {0.0}
     # Neither batch statistics nor stochastic depth: what the output layer learns from is what it will see.
-    settled = particle_zoo.create("tiny_effnet_classifier", size=32)
+    settled = create("tiny_effnet_classifier", size=32)
     # Moving statistics away from the initial ones, under which an untrained encoder says the same of everything.
     for _ in range(20):
         settled(rasters, training=True)
-    sure = particle_zoo.create("tiny_effnet_classifier", size=32, frozen=True, dropout_rate=0.0)
+    sure = create("tiny_effnet_classifier", size=32, frozen=True, dropout_rate=0.0)
     sure.set_weights(settled.get_weights())
     learning, predicting = (np.asarray(sure(rasters, training=training)) for training in (True, False))
     assert np.ptp(predicting) > 1e-2
@@ -92,7 +99,7 @@ def test_the_learning_rate_falls_until_the_last_batch(accumulate: int) -> None:
 
 
 def test_accumulated_gradients_move_weights_every_nth_batch(rasters: np.ndarray) -> None:
-    model = particle_zoo.create("tiny_effnet_ae", size=32, accumulate=2, weight_decay=0)
+    model = create("tiny_effnet_ae", size=32, accumulate=2, weight_decay=0)
     compile_model(model, 10)
     model.run_eagerly = True
     kernel = model.encoder.get_layer("backbone").get_layer("stem_conv")
