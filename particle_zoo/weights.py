@@ -243,6 +243,8 @@ def write_card(folder: Path, model: Any, extra: dict[str, Any]) -> None:
     shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
     card |= {
         "summary": card["summary"] + (f"; with {_settings(changed)}" if changed else ""),
+        # What was measured of the default configuration may not hold for this one.
+        "notes": f"of the default settings: {card['notes']}" if changed and card["notes"] else card["notes"],
         "inputs": [{**stated, "shape": shapes.get(stated["name"], stated["shape"])} for stated in card["inputs"]],
         "parameters": model.count_params(),
         "config": config,

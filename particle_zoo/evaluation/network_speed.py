@@ -32,7 +32,8 @@ def measure(
     Training is `fit` with the recipe's optimizer, loss, hiding and accumulation on simulated clusters. Augmentation, transfer
     and enlarging count; the clusters are drawn beforehand where they fit into the cache of `Examples`. Memory is the peak of
     the training: what was allocated on the accelerator, or without one the resident memory of the process. A training whose
-    loss is no finite number is as fast as any other, and is told.
+    loss is no finite number is as fast as any other, and is told. How fast the processor draws clusters, one batch after
+    the other and without the cache, says whether a device would wait for it.
 
     Args:
         name: a registered model.
@@ -56,9 +57,12 @@ def measure(
                 one = process.submit(_measure, name, settings, batch_size, precision, steps, seed).result()
             found.append({"precision": precision, "batch_size": batch_size, **one})
             where = f"Keras {one['keras']} on {one['backend']}, {one['device']}"
-            numbers = f"{one['first_step_s']:.0f}", f"{one['train_per_s']:.1f}", f"{one['predict_per_s']:.1f}"
+            numbers = (
+                f"{one['first_step_s']:.0f}",
+                *(f"{one[f'{what}_per_s']:.1f}" for what in ("draw", "train", "predict")),
+            )
             rows.append((precision, batch_size, *numbers, f"{one['peak_gb']:.2f}"))
-    columns = ("precision", "batch", "first step, s", "trained/s", "predicted/s", "peak GB")
+    columns = ("precision", "batch", "first step, s", "drawn/s", "trained/s", "predicted/s", "peak GB")
     table(f"{name}, {found[0]['size']} px, {found[0]['parameters']:,} parameters; {where}", columns, rows)
     for row in found:
         if not row["finite"]:
@@ -90,6 +94,10 @@ def _measure(
     chosen: dict[str, Any] = {"classes": classes, "batch_size": batch_size}
     examples = Examples(clusters, model.preprocess, seed=seed, augment=True, shuffle=True, **chosen)
 
+    started = time.perf_counter()
+    for step in range(steps):
+        model.preprocess(clusters[step * batch_size : (step + 1) * batch_size])
+    drawing = time.perf_counter() - started
     clock = _clock()
     model.fit(
         training_batches(examples, 0, 2),
@@ -111,6 +119,7 @@ def _measure(
         "parameters": model.count_params(),
         "finite": math.isfinite(clock.loss),
         "first_step_s": clock.first_step,
+        "draw_per_s": len(clusters) / drawing,
         "train_per_s": len(clusters) / clock.last_epoch,
         "predict_per_s": len(clusters) / predicting,
         "peak_gb": peak,

@@ -93,6 +93,8 @@ class Examples:
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
         # Where images differ in size the largest decides over all of them.
         owner = preprocessor_of(preprocess)
+        if hasattr(owner, "check"):
+            owner.check(clusters)
         largest = preprocess(clusters[[owner.largest(clusters) if hasattr(owner, "largest") else 0]])
         self.largest = None if isinstance(largest, dict) else largest.shape[1:]
         bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))

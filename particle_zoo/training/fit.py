@@ -149,6 +149,11 @@ def fit(
                 f"the loss is {logs['loss'][-1]} in epoch {first + len(logs['loss']) - 1}: the training diverged; lower "
                 f"learning_rate (now {config.learning_rate:g}) and start again"
             )
+        if checkpoint is not None and not checkpoint.weights_path.exists():
+            raise InputError(
+                f"the validation loss was {logs[monitor][-1]} after every epoch, although the loss is {logs['loss'][-1]:g}, so no "
+                f"weights are kept; take float32 or a lower learning_rate (now {config.learning_rate:g}) and start again"
+            )
     if checkpoint is not None and checkpoint.weights_path.exists():
         model.load_weights(checkpoint.weights_path)
     return logs

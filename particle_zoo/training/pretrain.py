@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from particle_zoo import registry
@@ -38,7 +39,7 @@ def settle(card: ModelCard, overrides: dict[str, Any], dataset: str, classes: Se
     elsewhere = _starts_elsewhere(settings, init)
     pretrain = not elsewhere and wanted(settings.model_dump(), dataset, classes)
     if pretrain or elsewhere:
-        settings = config.from_settings({**config.fine_tuning, **overrides})
+        settings = config.from_settings({**_fine_tuning(config), **overrides})
     if pretrain or "pretrain_epochs" not in config.model_fields:
         return settings
     return settings.model_copy(update={"pretrain_epochs": 0})
@@ -54,7 +55,16 @@ def fine_tuned(settings: Any, overrides: dict[str, Any], init: str) -> dict[str,
     """
     if not _starts_elsewhere(settings, init) or getattr(settings, "recipe", "best") == "seed":
         return {}
-    return {key: value for key, value in getattr(settings, "fine_tuning", {}).items() if key not in overrides}
+    return {key: value for key, value in _fine_tuning(settings).items() if key not in overrides}
+
+
+def _fine_tuning(config: Any) -> dict[str, Any]:
+    """The recipe of fine-tuning of a configuration, as far as the backend can follow it."""
+    recipe = dict(getattr(config, "fine_tuning", {}))
+    if keras.backend.backend() == "torch":
+        # Its optimizers step through all variables at once, with one learning rate.
+        recipe.pop("layer_decay", None)
+    return recipe
 
 
 def _starts_elsewhere(settings: Any, init: str) -> bool:

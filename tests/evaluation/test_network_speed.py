@@ -29,6 +29,7 @@ def test_a_row_says_what_ran_where(name: str, tmp_path: Path) -> None:
     (row,) = json.loads((tmp_path / "n.json").read_text())["rows"]
     assert (row["batch_size"], row["precision"], row["backend"]) == (4, "float32", keras.backend.backend())
     assert row["first_step_s"] > 0
+    assert row["draw_per_s"] > 0
     assert row["train_per_s"] > 0
     assert row["predict_per_s"] > 0
     # Keras and its backend alone take some 0.4 GB.

@@ -223,6 +223,12 @@ def test_models_are_checked_before_anything_is_loaded(
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_every_network_of_a_form_takes_its_settings(form: str) -> None:
+    settings = Settings.choose(form)
+    study.check_models(settings, study.main_trials(settings) + study.ablation_trials(settings))
+
+
 def test_a_pretrained_run_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--pretrained .* holds no model.weights.h5; give the folder"):
         compare(tiny(), tmp_path / "s", pretrained=tmp_path, quiet=True)

@@ -16,7 +16,8 @@ from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
 from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
 from particle_zoo.training.fit import compile_model
-from tests.evaluation.small_study import ORBIT, Study, make_few, predicted, tiny
+from tests.evaluation.runs import untrained_run
+from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted, tiny
 
 pytestmark = pytest.mark.slow
 
@@ -93,8 +94,19 @@ def test_a_run_takes_the_place_of_the_pretraining(trained: Study, tmp_path: Path
     name = "tiny_cnn_pretrained-100-0"
     np.testing.assert_allclose(predicted(tmp_path / "s")[name], predicted(trained[0])[name], atol=1e-6)
     assert result["settings"]["pretrained"] == networks.check_start(tiny(), run)
+    # Labels of the training would count as those of none.
+    with pytest.raises(InputError, match=r"a tiny_cnn, a classifier; give a run of a model such as tiny_vae"):
+        networks.check_start(tiny(autoencoder="tiny_vae"), run)
     with pytest.raises(InputError, match="started with pretrained"):
         compare(tiny(), tmp_path / "s", quiet=True)
+
+
+def test_an_encoder_that_never_saw_times_serves_a_timepix1(shallow: None, tmp_path: Path) -> None:
+    clusters = load(ORBIT, "train")[:20]
+    assert "toa" not in clusters.columns
+    run = untrained_run(tmp_path / "run", "tiny_effnet_ae", ORBIT, clusters)
+    names = {"classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
+    assert networks.check_start(tiny(**names, size=64, network_settings={}), run)
 
 
 def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

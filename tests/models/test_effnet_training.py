@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import particle_zoo
-from particle_zoo import registry
+from particle_zoo import Clusters, registry
 from particle_zoo.models.effnet_ae.config import EffNetAEConfig
-from particle_zoo.models.effnet_ae.encoder import build_backbone, stages
+from particle_zoo.models.effnet_ae.encoder import MOMENTUM, build_backbone, stages
 from particle_zoo.models.effnet_ae.recipe import adamw
-from particle_zoo.training.fit import compile_model
+from particle_zoo.pipelines.balance import flat_probabilities
+from particle_zoo.training.fit import compile_model, fit
 from tests.conftest import shallow_efficientnet
 
 
@@ -96,6 +97,37 @@ def test_the_learning_rate_falls_until_the_last_batch(accumulate: int) -> None:
     # Half of the peak half-way through the cosine, and something left for the last batch.
     assert rates[(peak + 100) // 2] == pytest.approx(0.5e-3, rel=0.05)
     assert 0 < rates[-1] < 1e-5
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_sizes_are_drawn_flat(timepix3: Clusters, monkeypatch: pytest.MonkeyPatch, flat: bool) -> None:
+    class SeenError(Exception):
+        pass
+
+    def look(*_: Any, draw: np.ndarray | None, **__: Any) -> None:
+        if flat:
+            np.testing.assert_array_equal(draw, flat_probabilities(timepix3.sizes))
+        else:
+            assert draw is None
+        raise SeenError
+
+    monkeypatch.setattr("particle_zoo.training.fit.Examples", look)
+    with pytest.raises(SeenError):
+        fit(create("tiny_effnet_ae", size=32, flat_sizes=flat), timepix3, None, classes=None)
+
+
+def test_pixels_are_hidden_in_every_compiled_epoch(timepix3: Clusters) -> None:
+    model = create("tiny_effnet_ae", size=32, fresh_statistics=16, epoch_clusters=32)
+    model.preprocessor = model.preprocessor.fit(timepix3)
+    generator, states = model.get_layer("keep_pixels").seed_generator, []
+    states.append(np.array(generator.state))
+    remember = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: states.append(np.array(generator.state)))
+    norm = model.encoder.get_layer("backbone").get_layer("stem_bn")
+    fit(model, timepix3, None, classes=None, epochs=2, callbacks=[remember])
+    # Drawn anew by every step, also after the statistics were renewed with nothing hidden.
+    assert not np.array_equal(states[0], states[1])
+    assert not np.array_equal(states[1], states[2])
+    assert norm.momentum == MOMENTUM
 
 
 def test_accumulated_gradients_move_weights_every_nth_batch(rasters: np.ndarray) -> None:

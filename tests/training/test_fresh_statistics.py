@@ -13,7 +13,7 @@ from particle_zoo import Clusters
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.feed import first_inputs
 from particle_zoo.training.fit import fit
-from particle_zoo.training.fresh_statistics import FreshStatistics, batch_normalisations
+from particle_zoo.training.fresh_statistics import FreshStatistics, batch_normalisations, renew
 
 
 def test_statistics_are_those_of_all_batches_together_with_nothing_hidden(timepix3: Clusters) -> None:
@@ -34,6 +34,22 @@ def test_statistics_are_those_of_all_batches_together_with_nothing_hidden(timepi
         np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-4, atol=1e-6)
     # What training uses afterwards is what it was.
     assert {layer.momentum for layer in batch_normalisations(model)} == {0.95}
+
+
+def test_nothing_is_dropped_meanwhile(timepix3: Clusters) -> None:
+    model = particle_zoo.create("tiny_effnet_classifier", size=32, stochastic_depth=0.9)
+    model.preprocessor = model.preprocessor.fit(timepix3)
+    last = list(batch_normalisations(model))[-1]
+    for norm in batch_normalisations(model):
+        # Residual blocks begin as the identity: there would be nothing to drop.
+        norm.gamma.assign(keras.ops.ones_like(norm.gamma))
+    found = []
+    for _ in range(2):
+        renew(model, timepix3[:16])
+        found.append(np.array(last.moving_variance))
+    np.testing.assert_array_equal(*found)
+    dropout = [layer for layer in model.encoder.get_layer("backbone").layers if isinstance(layer, keras.layers.Dropout)]
+    assert max(layer.rate for layer in dropout) > 0.5
 
 
 def test_every_batch_normalisation_is_found_and_a_frozen_one_left_alone(timepix3: Clusters) -> None:

@@ -144,6 +144,13 @@ def test_fine_tuning_starts_from_the_pretrained_encoder_and_predicts_files(
     assert said["p_proton"].isna().sum() == said["predicted"].isna().sum() == 2
     np.testing.assert_allclose(said["p_proton"][2:], rows["p_proton"][2:], atol=1e-5)
 
+    hits[:, dark.columns.index("energy")] = 0
+    write(tmp_path / "night.parquet", Clusters(hits, dark.columns, dark.offsets, dark.table, dark.unit))
+    result = run(predict, folder, tmp_path / "night.parquet", "--output", tmp_path / "night.csv")
+    assert result.exit_code == 0, result.output
+    assert "no prediction 60" in result.output
+    assert list(pd.read_csv(tmp_path / "night.csv")) == list(rows)
+
     # One cluster becomes a row of 70 px, longer than the image.
     place = dark.columns.index("col")
     long = np.repeat(dark.hits[:1], 70, axis=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,8 @@ def pretrain(
     known = registry.config_class(model).model_fields
     if settings.pretrain_clusters and "epoch_clusters" in known:
         chosen["epoch_clusters"] = settings.pretrain_clusters
+    if settings.pretrain_rate:
+        chosen["learning_rate"] = settings.pretrain_rate
     if settings.pretrain_size and "size" in chosen:
         chosen["size"] = min(settings.pretrain_size, chosen["size"])
     job = session.prepare(
@@ -165,12 +167,21 @@ def check_start(settings: Settings, run: Path) -> str:
     """See that the classifier can start from a run; returns a short digest of its weights.
 
     Raises:
-        InputError: no run, or one that does not fit.
+        InputError: no run, one that has seen labels, or one that does not fit.
     """
     if not (run / WEIGHTS).is_file():
         raise InputError(f"--pretrained {run} holds no {WEIGHTS}; give the folder of a finished run of an autoencoder")
+    start, config = load_run(run)
+    task, wanted = (registry.info(name).task for name in (config["model"], settings.autoencoder))
+    if task != wanted:
+        raise InputError(
+            f"--pretrained {run} holds a {config['model']}, a {task}; give a run of a model such as {settings.autoencoder}"
+        )
     classes = len(data.dataset_classes(settings.dataset))
     model = registry.create(settings.classifier, **overrides(settings, settings.classifier), classes=classes)
-    model.start_from(load_run(run)[0])
+    if hasattr(model.preprocessor, "times"):
+        # A Timepix1 has none to show to an encoder that never saw any.
+        model.preprocessor = replace(model.preprocessor, times=False)
+    model.start_from(start)
     keras.utils.clear_session(free_memory=True)
     return sha256(run / WEIGHTS)[:16]

@@ -48,6 +48,7 @@ class Form(pydantic.BaseModel):
         pretraining: data set of the pretraining; None takes the autoencoder's default. Its labels are not used.
         pretrain_clusters: drawn of it an epoch; None leaves it to the autoencoder.
         pretrain_epochs: of the pretraining.
+        pretrain_rate: learning rate of the pretraining; None leaves it to the autoencoder.
         pretrain_size: side of its images, px, if below `size`; None takes `size`. An encoder's weights fit any.
         precision: dtype policy of all networks.
         network_settings: further settings of every network that has them.
@@ -78,6 +79,7 @@ class Form(pydantic.BaseModel):
     pretraining: str | None = None
     pretrain_clusters: int | None = pydantic.Field(None, ge=1)
     pretrain_epochs: int = pydantic.Field(4, ge=1)
+    pretrain_rate: float | None = pydantic.Field(None, gt=0)
     pretrain_size: int | None = pydantic.Field(None, ge=8)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     network_settings: dict[str, Any] = {}
@@ -102,6 +104,8 @@ FORMS = {
         cnn_epochs=5,
         pretrain_clusters=2_000,
         pretrain_epochs=3,
+        # What `recipe=laptop` of the autoencoder learns with.
+        pretrain_rate=3e-3,
         pretrain_size=64,
         network_settings={
             "epoch_clusters": 2_500,
@@ -123,7 +127,7 @@ FORMS = {
         pretrain_epochs=20,
     ),
 }
-"""`small` is for two cores and an hour; `full` takes all clusters and wants a GPU."""
+"""`small` is for two cores and an hour; `full` takes 60,000 clusters and wants a GPU."""
 
 
 class Settings(Form):

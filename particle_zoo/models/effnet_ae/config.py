@@ -107,7 +107,8 @@ class EffNetAEConfig(EffNetConfig):
 class EffNetClassifierConfig(EffNetConfig, TimepixClassifierConfig):
     """Settings of `EffNetClassifier`.
 
-    A training that starts from other weights (`--init`) takes the values of `fine_tuning` for what is not set.
+    A training that starts from other weights (`--init`) takes the values of `fine_tuning` for what is not set; on PyTorch,
+    whose optimizers step through all variables at once, one learning rate for all layers.
     """
 
     fine_tuning: ClassVar[dict[str, Any]] = {"layer_decay": 0.8}

@@ -19,9 +19,10 @@ PARAMETERS_IMAGE_HEAD = 35_343_978
 
 
 MEMORY = (
-    "batch 16 at 384 px in mixed_bfloat16 without accumulation trains in 9.5 GB, 122 images/s (JAX 0.11.2), or in 25.9 GB, "
-    "22 images/s (PyTorch 2.11.0), on an H100: python -m particle_zoo.benchmark network effnet_ae_mask25 "
-    "--set accumulate=1 --batch-size 16 --precision mixed_bfloat16"
+    "a step of batch 16 at 384 px in mixed_bfloat16 without accumulation takes 9.5 GB, 122 images/s (JAX 0.11.2), or 25.9 GB, "
+    "22 images/s (PyTorch 2.11.0), on an H100: KERAS_BACKEND=jax, or torch, python -m particle_zoo.benchmark network "
+    "effnet_ae_mask25 --set accumulate=1 --batch-size 16 --precision mixed_bfloat16; speed and memory only, no training of "
+    "this size has been run"
 )
 """Measured with Keras 3.15.1."""
 
