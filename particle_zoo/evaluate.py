@@ -23,9 +23,6 @@ from particle_zoo.errors import InputError
 DRAWN = 5_000
 """Clusters whose reconstructions are scored without --limit: three models draw each of them."""
 
-RENEWED = 256
-"""Training clusters that give random weights their statistics."""
-
 
 @click.command(context_settings={"show_default": True})
 @click.argument("model", metavar="NAME_OR_RUN")
@@ -217,16 +214,12 @@ def _drawn(
 
     from particle_zoo import data, registry
     from particle_zoo.evaluation import autoencoder, baseline
-    from particle_zoo.evaluation.report import evenly
-    from particle_zoo.training.fresh_statistics import renew
 
     where = {key: options[key] for key in ("data_dir", "manual_dir")}
     train = data.load(options["dataset"], "train", **where)
     keras.utils.set_random_seed(options["seed"])
     untrained = registry.build(config["model"], **config["config"])
     untrained.preprocessor = model.preprocessor
-    # Those of batch normalisation too, or the rival would be worse than random weights are.
-    renew(untrained, evenly(train, RENEWED))
     result = autoencoder.report(model, clusters, train, untrained, plots, options["seed"])
     seen = baseline.trained_on(baseline.restore(folder / "baseline.parquet"), clusters)
     click.echo(f"{seen} of the {len(clusters)} evaluated ids were trained on, without labels")

@@ -10,10 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from particle_zoo.clusters import Clusters
 from particle_zoo.layers import KeepPixels
-from particle_zoo.pipelines.examples import Examples
-from particle_zoo.training.feed import first_inputs
 
 
 class FreshStatistics(keras.callbacks.Callback):
@@ -69,14 +66,6 @@ class FreshStatistics(keras.callbacks.Callback):
         return [
             (ops.convert_to_numpy(layer.moving_mean), ops.convert_to_numpy(layer.moving_variance)) for layer in norms
         ]
-
-
-def renew(model: Any, clusters: Clusters) -> None:
-    """Give a model the statistics of its present weights, such as random ones, on these clusters."""
-    examples = Examples(clusters, model.preprocess, batch_size=model.zoo_config.batch_size)
-    callback = FreshStatistics(first_inputs(examples, len(clusters)))
-    callback.set_model(model)
-    callback.on_epoch_end(0)
 
 
 def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:

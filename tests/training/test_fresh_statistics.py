@@ -13,7 +13,7 @@ from particle_zoo import Clusters
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.feed import first_inputs
 from particle_zoo.training.fit import fit
-from particle_zoo.training.fresh_statistics import FreshStatistics, batch_normalisations, renew
+from particle_zoo.training.fresh_statistics import FreshStatistics, batch_normalisations
 
 
 def test_statistics_are_those_of_all_batches_together_with_nothing_hidden(timepix3: Clusters) -> None:
@@ -43,9 +43,11 @@ def test_nothing_is_dropped_meanwhile(timepix3: Clusters) -> None:
     for norm in batch_normalisations(model):
         # Residual blocks begin as the identity: there would be nothing to drop.
         norm.gamma.assign(keras.ops.ones_like(norm.gamma))
-    found = []
-    for _ in range(2):
-        renew(model, timepix3[:16])
+    callback, found = FreshStatistics([model.preprocess(timepix3[:16])]), []
+    callback.set_model(model)
+    for epoch in range(2):
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch)
         found.append(np.array(last.moving_variance))
     np.testing.assert_array_equal(*found)
     dropout = [layer for layer in model.encoder.get_layer("backbone").layers if isinstance(layer, keras.layers.Dropout)]
