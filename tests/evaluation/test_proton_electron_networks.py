@@ -95,7 +95,7 @@ def test_a_run_takes_the_place_of_the_pretraining(trained: Study, tmp_path: Path
     np.testing.assert_allclose(predicted(tmp_path / "s")[name], predicted(trained[0])[name], atol=1e-6)
     assert result["settings"]["pretrained"] == networks.check_start(tiny(), run)
     # Labels of the training would count as those of none.
-    with pytest.raises(InputError, match=r"a tiny_cnn, a classifier; give a run of a model such as tiny_vae"):
+    with pytest.raises(InputError, match=r"of tiny_cnn, a classifier; give a run of a model such as tiny_vae"):
         networks.check_start(tiny(autoencoder="tiny_vae"), run)
     with pytest.raises(InputError, match="started with pretrained"):
         compare(tiny(), tmp_path / "s", quiet=True)

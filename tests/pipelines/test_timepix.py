@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from particle_zoo import Clusters, InputError
 from particle_zoo.pipelines.enlarge import boxes, enlarge, reduce
+from particle_zoo.pipelines.examples import Examples
 from particle_zoo.pipelines.timepix import TimepixPreprocessor
 
 
@@ -160,3 +161,8 @@ def test_bad_clusters_are_one_sentence(bad: Clusters, message: str, use: str) ->
     with pytest.raises(InputError, match=message) as error:
         action(bad)
     assert "\n" not in str(error.value)
+
+
+def test_a_cluster_without_energy_is_named_before_the_first_batch() -> None:
+    with pytest.raises(InputError, match="cluster c1 has no energy"):
+        Examples(clusters([(0, 0, 9.0, 0)], [(0, 0, 0.0, 0)]), TimepixPreprocessor(), batch_size=1)

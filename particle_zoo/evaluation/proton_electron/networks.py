@@ -175,7 +175,7 @@ def check_start(settings: Settings, run: Path) -> str:
     task, wanted = (registry.info(name).task for name in (config["model"], settings.autoencoder))
     if task != wanted:
         raise InputError(
-            f"--pretrained {run} holds a {config['model']}, a {task}; give a run of a model such as {settings.autoencoder}"
+            f"--pretrained {run} holds weights of {config['model']}, a {task}; give a run of a model such as {settings.autoencoder}"
         )
     classes = len(data.dataset_classes(settings.dataset))
     model = registry.create(settings.classifier, **overrides(settings, settings.classifier), classes=classes)
