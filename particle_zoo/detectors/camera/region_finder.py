@@ -75,20 +75,11 @@ class RegionFinder(Finder):
         Raises:
             InputError: another shape, values that are no numbers, or no sigma where one is needed.
         """
-        image = np.asarray(residual, np.float32)
-        if image.ndim != 2 or not image.size:
-            raise InputError(f"a residual has rows and columns; received an array of shape {image.shape}")
-        if veto is not None:
-            veto = _like(image, "veto", veto).astype(np.bool_, copy=False)
-        if not np.isfinite(image).all():
-            row, col = np.argwhere(~np.isfinite(image))[0]
-            raise InputError(
-                f"pixel (row {row}, col {col}) of the residual is {image[row, col]}; give numbers, and veto dead pixels"
-            )
+        image, sigma, veto = checked(residual, sigma if self.mode == "zscore" else None, veto)
         if self.mode == "zscore":
             if sigma is None:
                 raise InputError("zscore divides by the noise of each pixel; give the sigma of a PedestalModel")
-            image = image / np.maximum(_like(image, "sigma", sigma), np.float32(STEP))
+            image = image / np.maximum(sigma, np.float32(STEP))
         elif self.mode == "absolute":
             image = np.abs(image)
         if veto is not None:
@@ -97,6 +88,29 @@ class RegionFinder(Finder):
         weight = _weight(packed, (image.shape[0], image.shape[1]), self.binning, float(self.smoothing))
         image = _smooth(_block_means(image, self.binning), self.smoothing / self.binning)
         return np.multiply(image, weight, out=image)
+
+
+def checked(
+    residual: npt.ArrayLike, sigma: np.ndarray | None, veto: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """What a score is made of, as (rows, cols) float32, float32 and bool.
+
+    Raises:
+        InputError: different shapes, or values that are no numbers.
+    """
+    image = np.asarray(residual, np.float32)
+    if image.ndim != 2 or not image.size:
+        raise InputError(f"a residual has rows and columns; received an array of shape {image.shape}")
+    if sigma is not None:
+        sigma = _like(image, "sigma", sigma).astype(np.float32, copy=False)
+    if veto is not None:
+        veto = _like(image, "veto", veto).astype(np.bool_, copy=False)
+    if not np.isfinite(image).all():
+        row, col = np.argwhere(~np.isfinite(image))[0]
+        raise InputError(
+            f"pixel (row {row}, col {col}) of the residual is {image[row, col]}; give numbers, and veto dead pixels"
+        )
+    return image, sigma, veto
 
 
 def _like(image: np.ndarray, name: str, value: np.ndarray) -> np.ndarray:
