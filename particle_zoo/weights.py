@@ -113,6 +113,20 @@ def load(name: str, weights: bool | str | Path = True, **overrides: Any) -> Any:
     return model
 
 
+def task_of(folder: str | Path) -> str:
+    """Task of the model of a run folder, by its config.json; "" without one, which `load_run` explains.
+
+    Raises:
+        InputError: a file that is no JSON object.
+        UnknownModelError: a model that is not registered.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        return ""
+    name = read_json(path, what="run configuration").get("model")
+    return registry.info(name).task if isinstance(name, str) else ""
+
+
 def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
     """Rebuild the model of a run folder by code and load its weights; returns (model, config.json).
 
