@@ -21,7 +21,7 @@ class ModelCard:
     Args:
         name: registered name.
         family: module of `particle_zoo.models` that holds it.
-        task: classifier, vae or autoencoder.
+        task: classifier, vae, autoencoder, anomaly or deep_clustering.
         summary: one sentence.
         source: the seed or paper it follows.
         inputs: one dict an input: name, shape (without the batch axis), units, value_range.

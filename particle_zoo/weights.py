@@ -1,7 +1,7 @@
 """Find, check, load and publish trained weights; a hit never touches a network.
 
 One folder a set of weights: `config.json` (rebuilds the model), `model.weights.h5`, `card.json` (with the sha256 of
-the weights). A run folder of `particle_zoo.train` is such a folder.
+the weights) and, of an anomaly model, `pedestal.npz` and `calibration.json`. A run folder of `particle_zoo.train` is such a folder.
 
 Places looked at for a name, in order: the folders of `$PARTICLE_ZOO_PATH`, the package itself, the cache
 (`$PARTICLE_ZOO_HOME`, else `$KERAS_HOME/particle_zoo`, else `~/.keras/particle_zoo`).
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from particle_zoo.pipelines.preprocessor import Preprocessor
 
 WEIGHTS = "model.weights.h5"
-FILES = ("config.json", "baseline.parquet", "card.json", WEIGHTS)
+PARTS = {"anomaly": ("pedestal.npz", "calibration.json")}
+"""Files that a finished run has besides its weights, by task: without them the model is not usable, or another one."""
+
+FILES = ("config.json", "baseline.parquet", *(name for parts in PARTS.values() for name in parts), "card.json", WEIGHTS)
 
 
 def cache_dir() -> Path:
@@ -147,6 +150,8 @@ def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         )
     check(folder)
     model = _rebuild(folder / "config.json", config)
+    if hasattr(model.preprocessor, "with_parts"):
+        model.preprocessor = model.preprocessor.with_parts(folder)
     try:
         # Keras warns of every layer that does not fit before it raises; the sentence below says it once.
         with warnings.catch_warnings():
@@ -228,23 +233,26 @@ def sha256(path: Path) -> str:
 
 
 def check(folder: Path) -> None:
-    """Compare the weights with the digest in card.json; a run still in training has none yet.
+    """Compare the weights, and what belongs to them, with the digests in card.json; a run still in training has none yet.
 
     Raises:
-        InputError: they differ.
+        InputError: they differ, or a file is missing.
     """
-    card = folder / "card.json"
-    if not card.exists():
+    path = folder / "card.json"
+    if not path.exists():
         return
-    expected = read_json(card, what="model card").get("weights_sha256")
-    if expected and expected != (found := sha256(folder / WEIGHTS)):
-        raise InputError(
-            f"{folder / WEIGHTS} is damaged: sha256 {found[:12]}..., card.json says {str(expected)[:12]}...; train or copy it again"
-        )
+    card = read_json(path, what="model card")
+    for name, expected in {WEIGHTS: card.get("weights_sha256"), **card.get("parts_sha256", {})}.items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} holds no {name}, which card.json names; copy the folder again or train anew")
+        if expected and expected != (found := sha256(folder / name)):
+            raise InputError(
+                f"{folder / name} is damaged: sha256 {found[:12]}..., card.json says {str(expected)[:12]}...; train or copy it again"
+            )
 
 
 def write_card(folder: Path, model: Any, extra: dict[str, Any]) -> None:
-    """Write card.json: the model's card with this model's settings, the digest of its weights, and what the run adds.
+    """Write card.json: the model's card with this model's settings, digests of its files, and what the run adds.
 
     Args:
         folder: run folder with the weights.
@@ -264,6 +272,8 @@ def write_card(folder: Path, model: Any, extra: dict[str, Any]) -> None:
         "config": config,
         "weights_sha256": sha256(folder / WEIGHTS),
     }
+    if parts := PARTS.get(card["task"]):
+        card["parts_sha256"] = {name: sha256(folder / name) for name in parts}
     write_json(folder / "card.json", {**card, **extra})
 
 
@@ -289,6 +299,9 @@ def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = 
     if config.get("model") != name:
         raise InputError(f"{folder} holds a {config.get('model')}, not a {name}; publish it by that name")
     check(folder)
+    for part in PARTS.get(registry.info(name).task, ()):
+        if not (folder / part).exists():
+            raise InputError(f"{folder} holds no {part}: its training did not end; continue it with --resume")
     target = (place or cache_dir()) / name
     # The weights last: a folder counts as found only once they are there.
     with replacing(target / WEIGHTS) as weights:

@@ -136,6 +136,12 @@ class PedestalModel:
         return float(np.median(self.sigma))
 
     @property
+    def scale(self) -> np.ndarray:
+        """(rows, cols) float32 counts that `normalise` takes for one sigma: at least the noise of rounding."""
+        found: np.ndarray = np.maximum(self.sigma, np.float32(STEP))
+        return found
+
+    @property
     def masked(self) -> np.ndarray:
         """(rows, cols) pixels that are hot or have telegraph noise."""
         return self.hot | self.rtn
@@ -194,12 +200,20 @@ class PedestalModel:
         Raises:
             InputError: frames of another size, or a clip that is not positive.
         """
+        return self.in_sigmas(self.subtract(frame, common_mode=common_mode), clip=clip)
+
+    def in_sigmas(self, residual: np.ndarray, *, clip: float | None = 50.0) -> np.ndarray:
+        """`normalise` for counts that `subtract` gave.
+
+        Raises:
+            InputError: frames of another size, or a clip that is not positive.
+        """
         if clip is not None and not clip > 0:
             raise InputError(f"clip must be positive or None; received {clip!r}")
-        residual = self.subtract(frame, common_mode=common_mode)
-        residual /= np.maximum(self.sigma, np.float32(STEP))
-        residual[..., self.masked] = 0
-        return residual if clip is None else np.clip(residual, -clip, clip, out=residual)
+        self.check(np.shape(residual))
+        scaled: np.ndarray = np.asarray(residual, np.float32) / self.scale
+        scaled[..., self.masked] = 0
+        return scaled if clip is None else np.clip(scaled, -clip, clip, out=scaled)
 
     def signal_like(self, frame: npt.ArrayLike, **limits: float) -> str:
         """Why a frame is no pedestal, "" if it is one; see `particle_zoo.detectors.camera.pedestal_quality`."""
