@@ -1,5 +1,6 @@
 """`python -m particle_zoo.predict NAME_OR_RUN FILE...`: classes or latent vectors for a user's own files.
 
+Of camera frames, with a model that was trained on pedestals: the regions with light, see `particle_zoo.predict_frames`.
 With `--features FILE...` and no model: the features and morphological classes of the clusters.
 """
 
@@ -26,6 +27,9 @@ from particle_zoo.cli import (
 )
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import averaged
+from particle_zoo.frame_options import FRAME_OPTIONS, NO_CLUSTERS, frame_options, refuse
+from particle_zoo.predict_frames import predict_frames
+from particle_zoo.table_file import appending, check_table
 
 CHUNK = 4096
 """Clusters predicted at a time; bounds the memory of a directory of files."""
@@ -42,9 +46,10 @@ CHUNK = 4096
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="Table to write: .csv or .parquet.  [default: predictions.csv, or features.csv]",
+    help="Table to write: .csv or .parquet.  [default: predictions.csv, features.csv, or regions.csv of camera frames]",
 )
 @clustering_options
+@frame_options
 @click.option("--thickness-um", type=float, default=300.0, help="Of the sensor, for elevation and LET in --features.")
 @click.option("--pitch-um", type=float, default=55.0, help="Of its pixels, for the same.")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
@@ -62,13 +67,13 @@ def predict(
 ) -> None:
     """Predict on the files `particle_zoo.read` understands; one row a cluster.
 
-    Hit streams and frames are clustered. Files are read, clustered and predicted a part at a time.
+    Hit streams and frames are clustered. Files are read, clustered and predicted a part at a time. A model that was
+    trained on pedestals of a camera takes camera frames (HIS, ROOT, HDF5, NumPy, TIFF, FITS) and gives one row a region
+    with light; --set then takes transpose, rotate, dataset and partial_run.
     """
-    output = output or Path("features.csv" if features_only else "predictions.csv")
-    if output.suffix not in (".csv", ".parquet"):
-        raise InputError(f"--output must end in .csv or .parquet; received {output}")
-    if output.exists() and not force:
-        raise InputError(f"{output} exists; replace it with --force or choose another --output")
+    context, of_frames = click.get_current_context(), {name: settings.pop(name) for name in FRAME_OPTIONS}
+    if output is not None:
+        check_table(output, force=force)
     files = names if features_only else names[1:]
     rows_of: Callable[[Any], Any] = functools.partial(table_of_features, thickness_um=thickness_um, pitch_um=pitch_um)
     loaded, column = None, "class"
@@ -79,15 +84,26 @@ def predict(
                 f"predict takes a model and files; received only {model}; for features alone add --features"
             )
         load_keras()
-        from particle_zoo.weights import load_run, locate
+        from particle_zoo.weights import load_run, locate, task_of
 
-        loaded, config = load_run(locate(model))
+        folder = locate(model)
+        if task_of(folder) == "anomaly":
+            refuse(context, NO_CLUSTERS, "is about clusters, and this model finds regions in camera frames")
+            found = predict_frames(
+                folder, files, output, reading=settings["reading"], force=force, quiet=quiet, **of_frames
+            )
+            if json_path:
+                write_json(json_path, found)
+            return
+        loaded, config = load_run(folder)
         rows_of, column = functools.partial(predictions, loaded, config), "predicted"
+    refuse(context, FRAME_OPTIONS, "is for camera frames and a model that was trained on their pedestals")
+    output = output or check_table(Path("features.csv" if features_only else "predictions.csv"), force=force)
     options = chain_options(settings)
     counts: dict[str, int] = {}
     total, coarser = 0, 0
     with replacing(output) as temporary:
-        with _writer(temporary) as write:
+        with appending(temporary) as write:
             for part in progress(_chunks(files, options), "chunks", quiet=quiet):
                 rows = rows_of(part)
                 write(rows)
@@ -178,47 +194,6 @@ def _chunks(files: Sequence[str], options: dict[str, Any]) -> Iterator[Any]:
         for clusters in iter_clusters(file, ignore_unknown=True, **options):
             for start in range(0, len(clusters), CHUNK):
                 yield clusters[start : start + CHUNK]
-
-
-class _writer:  # noqa: N801  (a context manager, named like contextlib's)
-    """Append DataFrames to one CSV or parquet file, whole tables never in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._parquet: Any = None
-        self._columns: list[str] | None = None
-        self._started = False
-
-    def __enter__(self) -> Any:
-        return self._parquet_part if self.path.suffix == ".parquet" else self._csv_part
-
-    def __exit__(self, *_: object) -> None:
-        if self._parquet is not None:
-            self._parquet.close()
-
-    def _check(self, rows: Any) -> None:
-        columns = list(rows.columns)
-        if self._columns not in (None, columns):
-            odd = sorted(set(columns) ^ set(self._columns or ())) or ["their order"]
-            raise InputError(
-                f"the files differ in what they say of a cluster ({', '.join(odd[:4])}); predict them apart"
-            )
-        self._columns = columns
-
-    def _csv_part(self, rows: Any) -> None:
-        self._check(rows)
-        rows.to_csv(self.path, mode="a" if self._started else "w", header=not self._started, index=False)
-        self._started = True
-
-    def _parquet_part(self, rows: Any) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._check(rows)
-        block = pa.Table.from_pandas(rows, preserve_index=False)
-        if self._parquet is None:
-            self._parquet = pq.ParquetWriter(self.path, block.schema)
-        self._parquet.write_table(block.cast(self._parquet.schema))
 
 
 def main() -> None:
