@@ -25,36 +25,51 @@ def read(
 ) -> list[Clusters]:
     """Prepare the set if this state of its source is new, then read the splits; empty splits are left out."""
     fingerprint = source.fingerprint(config, manual_dir)
-    builder = _builder(name, config, data_dir, fingerprint, manual_dir)
+    builder = open_builder(name, config, data_dir, fingerprint, manual_dir=manual_dir)
     if not builder.is_prepared():
-        _prepare(builder)
+        prepare(builder)
     check_fingerprint(builder.data_dir, builder.fingerprint, fingerprint)
     present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
     return [_clusters(source, builder, split) for split in present]
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep TFDS and its libraries from talking."""
     # TFDS prints to stdout, which belongs to results; it, tf.data and protobuf warn about themselves.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
-def _builder(name: str, config: str, data_dir: str | Path | None, fingerprint: str, manual_dir: Path | None) -> Any:
-    with _quiet():
+def open_builder(name: str, config: str, data_dir: str | Path | None, fingerprint: str, **options: Any) -> Any:
+    """The builder of a data set, in the folder of one state of its source.
+
+    Args:
+        name: of the data set.
+        config: of its configurations.
+        data_dir: where prepared data are kept; TFDS's default without it.
+        fingerprint: of the source.
+        options: further arguments of the builder.
+    """
+    with quiet():
         import tensorflow_datasets as tfds
 
         tfds.disable_progress_bar()
         module = importlib.import_module(f"particle_zoo.datasets.{name}.{name}_dataset_builder")
         root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-        return module.Builder(config=config, data_dir=str(root / f"source-{fingerprint}"), manual_dir=manual_dir)
+        return module.Builder(config=config, data_dir=str(root / f"source-{fingerprint}"), **options)
 
 
-def _prepare(builder: Any) -> None:
+def prepare(builder: Any) -> None:
+    """Prepare a data set.
+
+    Raises:
+        InputError: what its source raised.
+    """
     import tensorflow_datasets as tfds
 
-    with _quiet():
+    with quiet():
         try:
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats="skip"))
         except ParticleZooError:
@@ -75,7 +90,7 @@ def _clusters(source: Source, builder: Any, split: str) -> Clusters:
 
     about = builder.info.metadata
     contents = Contents(tuple(about["columns"]), about["unit"], tuple(about["classes"]))
-    with _quiet():
+    with quiet():
         # One reader, one order: the prepared and the direct path give the same clusters.
         options = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
         dataset = builder.as_dataset(split=split, read_config=options, shuffle_files=False).ragged_batch(BATCH)

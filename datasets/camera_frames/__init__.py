@@ -1,0 +1,1 @@
+"""Camera frames as a TFDS data set."""
