@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,17 +21,27 @@ from particle_zoo.cli import (
     tell_averaged,
     write_json,
 )
+from particle_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from particle_zoo.registry import ModelCard
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("name")
 @dataset_options
-@click.option("--split", default="train", help="Split to train on; early stopping always watches validation.")
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Passes over the training clusters.  [default: the model's recipe]"
+    "--split", default="train", help="Split of clusters to train on; early stopping always watches validation."
 )
-@click.option("--batch-size", type=click.IntRange(1), help="Clusters a step.  [default: the model's recipe]")
-@click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters only.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Passes over the training clusters or frames.  [default: the model's recipe]",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Clusters, or crops of frames, a step.  [default: the model's recipe]"
+)
+@click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters or frames only.")
 @click.option(
     "--params", type=click.Path(path_type=Path), help="JSON file of settings, as a search writes it (best.json)."
 )
@@ -38,8 +51,8 @@ from particle_zoo.cli import (
 @click.option(
     "--init",
     default="none",
-    help="Start from the weights of this run folder (or imagenet, where a family has it). A classifier then takes the "
-    "recipe of fine-tuning of its family (fine_tuning of its configuration) for what is not set.",
+    help="Start from the weights of this run folder (or imagenet, where a family has it). A classifier or anomaly "
+    "model then takes the recipe of fine-tuning of its family (fine_tuning of its configuration) for what is not set.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
 @click.option(
@@ -65,54 +78,73 @@ def train(
 ) -> None:
     """Train the model NAME (see particle_zoo.list_models()) and write a run folder.
 
-    The folder holds config.json, model.weights.h5 (best epoch), history.csv, metrics.json, card.json and plots/. A
-    killed or interrupted run continues with --resume.
+    The folder holds config.json, model.weights.h5 (best epoch), history.csv, metrics.json, card.json and plots/, and
+    that of an anomaly model pedestal.npz and calibration.json too. A killed or interrupted run continues with --resume.
+
+    An anomaly model whose reconstruction copies more than a fifth of the light of a spot is kept, to be looked at, and not
+    published; the command then ends with exit code 2.
     """
     load_keras(options["precision"])
     from particle_zoo import registry
-    from particle_zoo.training import pretrain, run_folder, session
+    from particle_zoo.training import run_folder, session
 
     card = registry.info(name)
     overrides = parse_settings(settings, params)
     for key in ("epochs", "batch_size"):
         if options[key] is not None:
             overrides[key] = options[key]
-    job = session.prepare(
-        card,
-        overrides,
-        seed=options["seed"],
-        **session.pick_data(options),
-        precision=options["precision"],
-        init=options["init"],
-    )
-    session.initialise(job, options["init"])
+    # Before minutes of preparation.
     folder = run_folder.choose(name, output, resume=resume, force=force)
+    job, begin = (_frames if card.task in session.TRAINERS else _clusters)(card, overrides, options)
     if not quiet:
-        gentle = pretrain.fine_tuned(job.model.zoo_config, overrides, options["init"])
-        if gentle:
-            click.echo(
-                f"fine-tuning recipe, since --init is given: {', '.join(f'{k} {v:g}' for k, v in gentle.items())}"
-            )
-        click.echo(
-            f"{name}: {job.model.count_params():,} parameters, "
-            f"{len(job.train):,} training and {len(job.validation):,} validation clusters of {job.dataset}, into {folder}"
-        )
-    run_folder.start(folder, job.config(), resume=resume)
+        click.echo(f"{job.describe()}, into {folder}")
+    run_folder.start(folder, job.config(), resume=resume, force=force)
     started = time.perf_counter()
-    metrics = session.train(job, folder, quiet=quiet)
+    metrics = begin(folder, quiet=quiet)
     metrics["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "metrics.json", metrics)
     if options["json_path"]:
         write_json(options["json_path"], metrics)
-    if publish:
-        from particle_zoo.weights import publish as publish_run
-
-        click.echo(f"published to {publish_run(folder, name)}")
     if not quiet:
         click.echo("  ".join(f"{k} {v:.4g}" for k, v in metrics.items() if isinstance(v, float)))
         tell_averaged(sum(n for name, n in metrics.items() if name.endswith("_averaged_over_blocks")))
         for plot in sorted([*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]):
             click.echo(f"figure: {plot}")
+    if hasattr(job, "check"):
+        job.check(metrics, folder)
+    if publish:
+        from particle_zoo.weights import publish as publish_run
+
+        click.echo(f"published to {publish_run(folder, name)}")
+
+
+def _clusters(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
+    """A training on clusters, and what begins it."""
+    from particle_zoo.training import session
+
+    own = {key: options[key] for key in ("seed", "precision", "init")}
+    job = session.prepare(card, overrides, **session.pick_data(options), **own)
+    session.initialise(job, options["init"])
+    return job, partial(session.train, job)
+
+
+def _frames(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
+    """A training on camera frames, and what begins it.
+
+    Raises:
+        InputError: an option for clusters.
+    """
+    from particle_zoo.training import session
+
+    if options["classes"] is not None or options["split"] != "train":
+        raise InputError(
+            f"{card.name} learns from frames without classes, on splits of its own; leave --classes and --split out"
+        )
+    taken = ("seed", "dataset", "data_dir", "manual_dir", "limit", "precision", "init")
+    trainer = importlib.import_module(session.TRAINERS[card.task])
+    job = trainer.prepare(card, overrides, **{key: options[key] for key in taken})
+    job.initialise()
+    return job, job.train
 
 
 def main() -> None:

@@ -1,10 +1,8 @@
-"""What turns clusters into the inputs of a model, whatever the detector."""
+"""What turns clusters, or frames, into the inputs of a model, whatever the detector."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, Self
-
-from particle_zoo.clusters import Clusters
 
 
 class Preprocessor(Protocol):
@@ -16,11 +14,11 @@ class Preprocessor(Protocol):
     FIXED_SHAPE: ClassVar[bool]
     """Whether every batch has images of the same size."""
 
-    def fit(self, clusters: Clusters) -> Self:
-        """A copy with the statistics of these clusters, and of no others."""
+    def fit(self, examples: Any, /) -> Self:
+        """A copy with the statistics of these clusters or frames, and of no others."""
         ...
 
-    def __call__(self, clusters: Clusters) -> Any:
+    def __call__(self, examples: Any, /) -> Any:
         """Model inputs: an array or a dict of arrays, first axis n."""
         ...
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,56 @@ def fit(
             balance=balance,
         )
         watched = EpochBatches(held_out)
+    around = list(callbacks)
+    if getattr(config, "fresh_statistics", 0):
+        # Before what looks at predictions or keeps weights.
+        around.insert(0, FreshStatistics(first_inputs(examples, config.fresh_statistics)))
+    return run_epochs(
+        model,
+        partial(training_batches, examples),
+        steps=len(examples),
+        epochs=epochs,
+        watched=watched,
+        callbacks=around,
+        folder=folder,
+        verbose=verbose,
+    )
+
+
+def run_epochs(
+    model: Any,
+    batches: Callable[[int, int], Any],
+    *,
+    steps: int,
+    epochs: int,
+    watched: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    folder: Path | None = None,
+    verbose: int | str = 0,
+) -> dict[str, list[float]]:
+    """Train a compiled model on batches; with a folder, resumably.
+
+    Args:
+        model: a zoo model.
+        batches: gives every batch from the start of one epoch to the end of the other, counted from 0 and from 1.
+        steps: batches an epoch.
+        epochs: how many there are.
+        watched: what `keras.Model.fit` validates on; None: the training loss is watched.
+        callbacks: further callbacks.
+        folder: as in `fit`.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        The logged values by name, one an epoch of this call.
+
+    Raises:
+        InputError: the training diverged; nothing of a diverged epoch is kept.
+    """
+    config = model.zoo_config
     monitor = "loss" if watched is None else "val_loss"
 
     interruption = Interruption()
     all_callbacks: list[keras.callbacks.Callback] = [interruption, keras.callbacks.TerminateOnNaN()]
-    if getattr(config, "fresh_statistics", 0):
-        # Before what looks at predictions or keeps weights.
-        all_callbacks.append(FreshStatistics(first_inputs(examples, config.fresh_statistics)))
     all_callbacks += callbacks
     stopper = None
     if config.patience:
@@ -132,8 +176,8 @@ def fit(
     if first < epochs and not (checkpoint and checkpoint.finished):
         try:
             result = model.fit(
-                training_batches(examples, first, epochs),
-                steps_per_epoch=len(examples),
+                batches(first, epochs),
+                steps_per_epoch=steps,
                 initial_epoch=first,
                 epochs=epochs,
                 validation_data=watched,

@@ -24,7 +24,7 @@ SETTINGS = (
 
 
 def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path:
-    """The run folder to write.
+    """The run folder to write; nothing is written or removed yet.
 
     Without `output`: `runs/NAME-N` with the next free N, or with `resume` the latest one. An existing run is continued
     with `resume`, replaced with `force`. A run killed before its first checkpoint has its config.json and starts over.
@@ -51,8 +51,6 @@ def choose(name: str, output: Path | None, *, resume: bool, force: bool) -> Path
         raise InputError(
             f"{output} already holds a run; continue it with --resume, replace it with --force, or choose another --output"
         )
-    if force and not resume:
-        clear(output)
     return output
 
 
@@ -66,6 +64,8 @@ def clear(folder: Path) -> None:
         "card.json",
         CHECKPOINT,
         "baseline.parquet",
+        "pedestal.npz",
+        "calibration.json",
     ):
         (folder / name).unlink(missing_ok=True)
     for plot in [*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]:
@@ -85,13 +85,21 @@ def versions() -> dict[str, str]:
     return found
 
 
-def start(folder: Path, config: dict[str, Any], *, resume: bool) -> None:
+def start(folder: Path, config: dict[str, Any], *, resume: bool, force: bool = False) -> None:
     """Write config.json of a new run, or check that the run to resume was started with the same settings.
+
+    Args:
+        folder: of the run.
+        config: its settings.
+        resume: whether it goes on.
+        force: whether it takes the place of another one, whose files are removed.
 
     Raises:
         InputError: `resume`, and the settings differ.
     """
     path = folder / "config.json"
+    if force and not resume:
+        clear(folder)
     if resume and path.exists():
         before = read_json(path, what="run configuration")
         for key in SETTINGS:

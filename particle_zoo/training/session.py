@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from particle_zoo.registry import ModelCard
 from particle_zoo.training import progressive, run_folder, snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.fit import fit
+
+TRAINERS = {"anomaly": "particle_zoo.training.anomaly", "deep_clustering": "particle_zoo.training.deep_clustering"}
+"""Modules that train the models of a task; all other tasks learn from clusters, in this one."""
 
 SEED_CLASSES = ("xray", "electron", "muon")
 """The three classes of the seed (003), in the order of its confusion matrix."""
@@ -41,6 +44,18 @@ class Job:
     init: str
     fingerprint: str
     """Of the source files: see `particle_zoo.data.fingerprint`."""
+
+    gentle: dict[str, Any] = field(default_factory=dict)
+    """Settings that fine-tuning, not the user, chose."""
+
+    def describe(self) -> str:
+        """What is trained on what; a line before it says what fine-tuning chose."""
+        recipe = ", ".join(f"{k} {v:g}" for k, v in self.gentle.items())
+        first = f"fine-tuning recipe, since --init is given: {recipe}\n" if recipe else ""
+        return (
+            f"{first}{self.card.name}: {self.model.count_params():,} parameters, "
+            f"{len(self.train):,} training and {len(self.validation):,} validation clusters of {self.dataset}"
+        )
 
     def config(self) -> dict[str, Any]:
         """What config.json says: everything needed to rebuild the model and to repeat the run."""
@@ -129,7 +144,7 @@ def prepare(
         InputError: unusable settings or data.
     """
     dataset = dataset or card.default_dataset
-    from particle_zoo.training.pretrain import settle
+    from particle_zoo.training.pretrain import fine_tuned, settle
 
     if init == "imagenet":
         if "encoder_weights" not in registry.config_class(card.name).model_fields:
@@ -152,7 +167,8 @@ def prepare(
         # Before the first epoch ends, and before there is a run folder.
         model.preprocessor.check(validation)
     found = data.fingerprint(dataset, data_dir=data_dir, manual_dir=manual_dir)
-    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, split, init, found)
+    gentle = fine_tuned(model.zoo_config, overrides, init)
+    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, split, init, found, gentle)
 
 
 def build(
