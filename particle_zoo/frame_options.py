@@ -15,7 +15,13 @@ RATE = 1.0
 """False regions a frame that are asked for by default."""
 
 FRAME_OPTIONS = ("rate", "figures", "most_figures", "redpix", "crop", "skip_saturated")
-NO_CLUSTERS = ("threshold", "min_size", "connectivity", "window_ns", "edge", "calibration", "thickness_um", "pitch_um")
+CLUSTER_OPTIONS = (
+    "threshold", "min_size", "connectivity", "window_ns", "edge", "calibration", "thickness_um", "pitch_um"
+)  # fmt: skip
+
+NO_FRAMES = "is for camera frames and a model that was trained on their pedestals"
+NO_CLUSTERS = "is about clusters, and this model finds regions in camera frames"
+"""Why options of one kind are refused where the other kind is at work."""
 
 
 def frame_options(command: Command) -> Command:

@@ -27,7 +27,7 @@ from particle_zoo.cli import (
 )
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import averaged
-from particle_zoo.frame_options import FRAME_OPTIONS, NO_CLUSTERS, frame_options, refuse
+from particle_zoo.frame_options import CLUSTER_OPTIONS, FRAME_OPTIONS, NO_CLUSTERS, NO_FRAMES, frame_options, refuse
 from particle_zoo.predict_frames import predict_frames
 from particle_zoo.table_file import appending, check_table
 
@@ -88,16 +88,18 @@ def predict(
 
         folder = locate(model)
         if task_of(folder) == "anomaly":
-            refuse(context, NO_CLUSTERS, "is about clusters, and this model finds regions in camera frames")
+            refuse(context, CLUSTER_OPTIONS, NO_CLUSTERS)
             found = predict_frames(
                 folder, files, output, reading=settings["reading"], force=force, quiet=quiet, **of_frames
             )
             if json_path:
                 write_json(json_path, found)
             return
+        refuse(context, FRAME_OPTIONS, NO_FRAMES)
         loaded, config = load_run(folder)
         rows_of, column = functools.partial(predictions, loaded, config), "predicted"
-    refuse(context, FRAME_OPTIONS, "is for camera frames and a model that was trained on their pedestals")
+    else:
+        refuse(context, FRAME_OPTIONS, NO_FRAMES)
     output = output or check_table(Path("features.csv" if features_only else "predictions.csv"), force=force)
     options = chain_options(settings)
     counts: dict[str, int] = {}

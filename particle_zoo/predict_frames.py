@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.cli import parse_settings, progress, replacing, table
+from particle_zoo.detectors.camera import FORMATS, CameraFrames, Regions, open_frames
+from particle_zoo.detectors.camera.regions import REGION_COLUMNS
 from particle_zoo.detectors.camera.source import HIGHEST
 from particle_zoo.errors import InputError
 from particle_zoo.frame_options import RATE
@@ -23,7 +25,6 @@ from particle_zoo.table_file import appending, check_table
 
 if TYPE_CHECKING:
     from particle_zoo.anomaly import AnomalyDetector
-    from particle_zoo.detectors.camera import CameraFrames, Regions
 
 SATURATED = 1e-3
 """Largest share of a frame's pixels at 65535, as for pedestals."""
@@ -118,9 +119,12 @@ def predict_frames(
         raise InputError(f"{figures} is not empty; draw into it all the same with --force or choose another --figures")
     if redpix is not None and (figures is None or len(files) > 1):
         raise InputError("--redpix is shown in the figures of one run; give --figures and one file of frames")
+    options = _reading(reading)
+    runs = [open_frames(file, **options) for file in files]
     detector = AnomalyDetector.load(source)
     threshold = detector.threshold(rate)
-    runs = [_opened(file, detector, reading) for file in files]
+    for file, run in zip(files, runs, strict=True):
+        _check_size(file, run, detector)
     found = Totals()
     with ExitStack() as stack:
         write = stack.enter_context(appending(stack.enter_context(replacing(output)), "a region"))
@@ -159,22 +163,27 @@ def _saturated(frame: np.ndarray, name: str, number: int, *, skip: bool) -> bool
     return True
 
 
-def _opened(file: str | Path, detector: AnomalyDetector, reading: Sequence[str]) -> CameraFrames:
-    from particle_zoo.detectors.camera import FORMATS, open_frames
+def _reading(pairs: Sequence[str]) -> dict[str, Any]:
+    """Arguments of `open_frames`.
 
-    options = parse_settings(tuple(reading))
+    Raises:
+        InputError: one that there is not.
+    """
+    options = parse_settings(tuple(pairs))
     known = ["transpose", "rotate", *(option for found in FORMATS for option in found.options)]
     unknown = next((name for name in options if name not in known), None)
     if unknown is not None:
         raise InputError(f"--set {unknown}: no format of camera frames has this option; there are {', '.join(known)}")
     if not isinstance(options.get("transpose", False), bool):
         raise InputError(f"--set transpose takes true or false; received {options['transpose']!r}")
-    run = open_frames(file, **options)
+    return options
+
+
+def _check_size(file: str | Path, run: CameraFrames, detector: AnomalyDetector) -> None:
     try:
         detector.pedestal.check(run.shape)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
-    return run
 
 
 def _frames(runs: Sequence[CameraFrames]) -> Iterator[tuple[np.ndarray, str, int]]:
@@ -185,8 +194,6 @@ def _frames(runs: Sequence[CameraFrames]) -> Iterator[tuple[np.ndarray, str, int
 
 
 def _no_regions() -> pd.DataFrame:
-    from particle_zoo.detectors.camera.regions import REGION_COLUMNS
-
     return pd.DataFrame({name: np.empty(0, dtype) for name, dtype in REGION_COLUMNS.items()})
 
 
