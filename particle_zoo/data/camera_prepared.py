@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import zlib
+import os
+import shutil
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from particle_zoo.simulation.optical_tpc import EVENT_COLUMNS, SimulatedFrame
 TRUTH = ("signal", "drawn", "instance")
 """Stored images of a simulated frame beside its counts; empty in the splits of dark frames."""
 
+AHEAD = 8
+"""Most frames that are unpacked before they are asked for."""
+
 
 def is_prepared(source: FrameSource, split: str, data_dir: str | Path | None) -> bool:
     """Whether the data set is there; it has all splits or none."""
@@ -41,8 +46,9 @@ def run(source: FrameSource, split: str, data_dir: str | Path | None) -> CameraF
         announce(source, source.splits, builder.data_dir)
         try:
             prepare(builder)
-        finally:
-            _remove_empty(Path(builder.data_dir))
+        except BaseException:
+            _clean(Path(builder.data_dir).parents[2])
+            raise
     check_fingerprint(builder.data_dir, builder.fingerprint, source.fingerprint)
     reader = partial(_frames, _Records(builder, split))
     return CameraFrames((Source(str(builder.data_dir), source.shape, source.table(split), reader),))
@@ -56,7 +62,8 @@ def truth(source: FrameSource, data_dir: str | Path | None) -> Iterator[Simulate
     """
     builder = _builder(source, data_dir)
     check_fingerprint(builder.data_dir, builder.fingerprint, source.fingerprint)
-    for example in _Records(builder, "signal").read(range(len(source.table("signal")))):
+    records = _Records(builder, "signal")
+    for example in map(records.read, range(len(records.places))):
         counts, signal, drawn, instance = (example[name].copy() for name in ("frame", *TRUTH))
         events = events_from_json(example["events"])
         yield SimulatedFrame(counts, signal, drawn, instance, events, int(example["number"]))
@@ -84,29 +91,34 @@ class _Records:
         if len(self.places) != info.num_examples:
             raise InputError(_damaged(self.folder, f"{len(self.places)} of {info.num_examples} frames of {split}"))
 
-    def read(self, positions: Sequence[int], leave_out: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-        """Yield examples, without decoding some of their features."""
+    def read(self, position: int, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+        """One example, without decoding some of its features."""
         import tensorflow_datasets as tfds
 
         skip = {name: tfds.decode.SkipDecoding() for name in leave_out if name in self.features}
-        with contextlib.ExitStack() as stack:
-            opened: dict[Path, Any] = {}
-            for position in positions:
-                path, start, length = self.places[position]
-                if path not in opened:
-                    stack.close()
-                    opened = {path: stack.enter_context(path.open("rb"))}
-                opened[path].seek(start)
-                try:
-                    yield self.features.deserialize_example_np(opened[path].read(length), decoders=skip)
-                # zlib checks what it unpacks; the rest is what a parser meets in bytes that were changed.
-                except (zlib.error, ValueError, KeyError) as error:
-                    raise InputError(_damaged(self.folder, f"frame {position} of {path.name}")) from error
+        path, start, length = self.places[position]
+        with path.open("rb") as file:
+            file.seek(start)
+            record = file.read(length)
+        try:
+            example: dict[str, Any] = self.features.deserialize_example_np(record, decoders=skip)
+        # zlib checks what it unpacks; a parser of changed bytes raises whatever they lead it to.
+        except Exception as error:
+            raise InputError(_damaged(self.folder, f"frame {position} of {path.name}")) from error
+        return example
 
 
 def _frames(records: _Records, positions: Sequence[int]) -> Generator[np.ndarray, None, None]:
-    for example in records.read(positions, leave_out=TRUTH):
-        yield example["frame"]
+    # zlib works outside of Python's lock: some frames are unpacked while one is used.
+    ahead = min(AHEAD, os.cpu_count() or 1)
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    with ThreadPoolExecutor(ahead) as pool:
+        for position in positions:
+            waiting.append(pool.submit(records.read, position, TRUTH))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()["frame"]
+        while waiting:
+            yield waiting.popleft().result()["frame"]
 
 
 def _index(path: Path) -> Iterator[tuple[int, int]]:
@@ -131,8 +143,7 @@ def _builder(source: FrameSource, data_dir: str | Path | None) -> Any:
         return open_builder("camera_frames", source.config, data_dir, source.fingerprint, source=source)
 
 
-def _remove_empty(folder: Path) -> None:
-    # What TFDS leaves of an attempt that failed: data_dir/source-FINGERPRINT/camera_frames/CONFIG.
-    with contextlib.suppress(OSError):
-        for parent in list(folder.parents)[:3]:
-            parent.rmdir()
+def _clean(folder: Path) -> None:
+    # TFDS removes what it wrote when it fails, but for empty folders and a note about the configuration.
+    if not any(path.is_file() and ".config" not in path.parts for path in folder.rglob("*")):
+        shutil.rmtree(folder, ignore_errors=True)

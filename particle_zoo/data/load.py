@@ -22,6 +22,9 @@ SOURCES: dict[str, Source] = {
 }
 """Source of each data set."""
 
+FRAMES = "camera_frames"
+"""The data set that has no clusters; see `particle_zoo.data.camera`."""
+
 
 def dataset_classes(dataset: str, *, manual_dir: str | Path | None = None) -> tuple[str, ...]:
     """Class names of a data set in the order of their codes.
@@ -134,8 +137,13 @@ def _stored(source: Source, config: str, contents: Contents, part: Clusters) -> 
 
 def _parse(dataset: str) -> tuple[Source, str, str]:
     name, _, config = dataset.partition("/")
+    if name == FRAMES:
+        raise InputError(
+            f"{name} holds whole frames, not clusters; particle_zoo.train and particle_zoo.evaluate take it with a model of "
+            f"camera frames such as pedestal_ae, and particle_zoo.benchmark anomaly judges on it"
+        )
     if name not in SOURCES:
-        raise InputError(f"unknown data set {name!r}; there is {', '.join(SOURCES)}")
+        raise InputError(f"unknown data set {name!r}; there is {', '.join((*SOURCES, FRAMES))}")
     configs = SOURCES[name].CONFIGS
     config = config or configs[0]
     if config not in configs:
