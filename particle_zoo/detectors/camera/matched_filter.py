@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import correlate1d
 
 from particle_zoo.detectors.camera.finder import Finder, is_number
 from particle_zoo.detectors.camera.pedestal import STEP
 from particle_zoo.detectors.camera.region_finder import LEAST, checked
+from particle_zoo.detectors.camera.same import Same
+from particle_zoo.detectors.camera.smoothing import correlated
 from particle_zoo.errors import InputError
 
 REACH = 4.0
@@ -74,15 +75,11 @@ class MatchedFilter(Finder):
         image, sigma, veto = checked(residual, sigma, veto)
         if sigma is None:
             raise InputError("the matched filter weights pixels by their noise; give the sigma of a PedestalModel")
-        weight = _weight(sigma, veto)
-        packed = None if veto is None else np.packbits(veto).tobytes()
-        scales = _scales(
-            np.ascontiguousarray(sigma).tobytes(), packed, (image.shape[0], image.shape[1]), self.binning, self.widths
-        )
+        weight, scales = _constants(Same(sigma), None if veto is None else Same(veto), self.binning, self.widths)
         image = _block_sums(image * weight, self.binning)
         best: np.ndarray | None = None
         for width, scale in zip(self.widths, scales, strict=True):
-            found = _filtered(image, _kernel(width / self.binning))
+            found = correlated(image, _kernel(width / self.binning))
             found *= scale
             best = found if best is None else np.maximum(best, found, out=best)
         assert best is not None
@@ -99,38 +96,32 @@ def _weight(sigma: np.ndarray, veto: np.ndarray | None) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _scales(
-    sigma: bytes, veto: bytes | None, shape: tuple[int, int], binning: int, widths: tuple[float, ...]
-) -> tuple[np.ndarray, ...]:
-    """1 over the standard deviation of each template's sum, 0 where too little of it counts; the same for all frames of a run."""
-    noise = np.frombuffer(sigma, np.float32).reshape(shape)
-    bits = None if veto is None else np.unpackbits(np.frombuffer(veto, np.uint8), count=noise.size).reshape(shape)
-    lost = None if bits is None else bits.view(np.bool_)
-    variance = _block_sums(_weight(noise, lost), binning)
-    counted = _block_sums(np.ones(shape, np.float32) if lost is None else (~lost).astype(np.float32), binning)
+def _constants(
+    sigma: Same, veto: Same | None, binning: int, widths: tuple[float, ...]
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """What is the same for all frames of a run.
+
+    The weight of each pixel, and 1 over the standard deviation of each template's sum, 0 where too little of it counts.
+    """
+    lost = None if veto is None else veto.array
+    weight = _weight(sigma.array, lost)
+    variance = _block_sums(weight, binning)
+    counted = _block_sums(np.ones_like(weight) if lost is None else (~lost).astype(np.float32), binning)
     found = []
     for width in widths:
         kernel = _kernel(width / binning) ** 2
-        share = _filtered(counted, kernel) / np.float32((kernel.sum() * binning) ** 2)
+        share = correlated(counted, kernel) / np.float32((kernel.sum() * binning) ** 2)
         # Sums of positive float32 numbers: where nothing counts they are exactly 0.
-        total = np.sqrt(_filtered(variance, kernel))
+        total = np.sqrt(correlated(variance, kernel))
         enough = (share >= np.float32(LEAST)) & (total > 0)
         found.append(np.divide(1, total, out=np.zeros_like(total), where=enough))
-    return tuple(found)
+    return weight, tuple(found)
 
 
 def _kernel(width: float) -> np.ndarray:
     half = max(int(REACH * width + 0.5), 1)
     kernel: np.ndarray = np.exp(-0.5 * (np.arange(-half, half + 1) / width) ** 2)
     return kernel
-
-
-def _filtered(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Correlation with the outer product of a kernel with itself; beyond the border is nothing."""
-    found: np.ndarray = correlate1d(
-        correlate1d(image, kernel, axis=0, mode="constant"), kernel, axis=1, mode="constant"
-    )
-    return found
 
 
 def _block_sums(image: np.ndarray, side: int) -> np.ndarray:

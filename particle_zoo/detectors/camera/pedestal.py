@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from particle_zoo.cli import replacing, sentence
+from particle_zoo.detectors.camera.bands import in_bands
 from particle_zoo.detectors.camera.common_mode import remove_common_mode
 from particle_zoo.detectors.camera.frames import CameraFrames
 from particle_zoo.detectors.camera.source import size
@@ -135,16 +137,19 @@ class PedestalModel:
         """Median sigma, counts."""
         return float(np.median(self.sigma))
 
-    @property
+    @cached_property
     def scale(self) -> np.ndarray:
         """(rows, cols) float32 counts that `normalise` takes for one sigma: at least the noise of rounding."""
         found: np.ndarray = np.maximum(self.sigma, np.float32(STEP))
+        found.flags.writeable = False
         return found
 
-    @property
+    @cached_property
     def masked(self) -> np.ndarray:
         """(rows, cols) pixels that are hot or have telegraph noise."""
-        return self.hot | self.rtn
+        found: np.ndarray = self.hot | self.rtn
+        found.flags.writeable = False
+        return found
 
     def check(self, shape: Sequence[int]) -> None:
         """Check the size of frames; only the last two numbers count.
@@ -175,7 +180,13 @@ class PedestalModel:
         if images.ndim not in (2, 3):
             raise InputError(f"frames have rows and columns; received an array of shape {images.shape}")
         self.check(images.shape)
-        residual: np.ndarray = images.astype(np.float32) - self.mean
+        residual: np.ndarray = np.empty(images.shape, np.float32)
+
+        def work(first: int, last: int) -> None:
+            rows = np.s_[..., first:last, :]
+            np.subtract(images[rows], self.mean[first:last], out=residual[rows], dtype=np.float32, casting="same_kind")
+
+        in_bands(work, self.shape[0], images.size // self.shape[0])
         if self.common_mode if common_mode is None else common_mode:
             residual = (
                 remove_common_mode(residual)
@@ -211,9 +222,18 @@ class PedestalModel:
         if clip is not None and not clip > 0:
             raise InputError(f"clip must be positive or None; received {clip!r}")
         self.check(np.shape(residual))
-        scaled: np.ndarray = np.asarray(residual, np.float32) / self.scale
-        scaled[..., self.masked] = 0
-        return scaled if clip is None else np.clip(scaled, -clip, clip, out=scaled)
+        counts = np.asarray(residual, np.float32)
+        scaled: np.ndarray = np.empty_like(counts)
+
+        def work(first: int, last: int) -> None:
+            rows = np.s_[..., first:last, :]
+            np.divide(counts[rows], self.scale[first:last], out=scaled[rows])
+            np.copyto(scaled[rows], 0, where=self.masked[first:last])
+            if clip is not None:
+                np.clip(scaled[rows], -clip, clip, out=scaled[rows])
+
+        in_bands(work, self.shape[0], counts.size // self.shape[0])
+        return scaled
 
     def signal_like(self, frame: npt.ArrayLike, **limits: float) -> str:
         """Why a frame is no pedestal, "" if it is one; see `particle_zoo.detectors.camera.pedestal_quality`."""

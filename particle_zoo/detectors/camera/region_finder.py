@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
 
 from particle_zoo.detectors.camera.finder import Finder, is_number
 from particle_zoo.detectors.camera.pedestal import STEP
+from particle_zoo.detectors.camera.same import Same
+from particle_zoo.detectors.camera.smoothing import correlated, gaussian_kernel
 from particle_zoo.detectors.camera.source import size
 from particle_zoo.errors import InputError
 
@@ -84,8 +85,8 @@ class RegionFinder(Finder):
             image = np.abs(image)
         if veto is not None:
             image = np.where(veto, np.float32(0), image)
-        packed = None if veto is None else np.packbits(veto).tobytes()
-        weight = _weight(packed, (image.shape[0], image.shape[1]), self.binning, float(self.smoothing))
+        lost = None if veto is None else Same(veto)
+        weight = _weight(lost, (image.shape[0], image.shape[1]), self.binning, float(self.smoothing))
         image = _smooth(_block_means(image, self.binning), self.smoothing / self.binning)
         return np.multiply(image, weight, out=image)
 
@@ -121,13 +122,9 @@ def _like(image: np.ndarray, name: str, value: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _weight(veto: bytes | None, shape: tuple[int, int], binning: int, smoothing: float) -> np.ndarray:
+def _weight(veto: Same | None, shape: tuple[int, int], binning: int, smoothing: float) -> np.ndarray:
     """1 over the part of the Gaussian that counts, 0 where that is too small; the same for all frames of a run."""
-    if veto is None:
-        counts = np.ones(shape, np.float32)
-    else:
-        bits = np.unpackbits(np.frombuffer(veto, np.uint8), count=shape[0] * shape[1])
-        counts = (1 - bits.reshape(shape)).astype(np.float32)
+    counts = np.ones(shape, np.float32) if veto is None else (~veto.array).astype(np.float32)
     share = _smooth(_block_means(counts, binning), smoothing / binning)
     return np.where(share >= np.float32(LEAST), 1 / np.maximum(share, np.float32(LEAST)), np.float32(0))
 
@@ -143,7 +140,4 @@ def _block_means(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:
-    if sigma == 0:
-        return image.copy()
-    smooth: np.ndarray = gaussian_filter(image, sigma, mode="constant")
-    return smooth
+    return image.copy() if sigma == 0 else correlated(image, gaussian_kernel(sigma))

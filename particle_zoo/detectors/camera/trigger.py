@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import correlate1d, maximum_filter, uniform_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 
 from particle_zoo.detectors.camera.finder import Finder, is_number
+from particle_zoo.detectors.camera.smoothing import correlated
 from particle_zoo.detectors.camera.source import size
 from particle_zoo.errors import InputError
 
@@ -88,8 +89,7 @@ class OnlineTrigger(Finder):
         half = np.arange(self.kernel) - self.kernel // 2
         kernel = np.exp(-0.5 * (half / self.blur) ** 2)
         kernel /= kernel.sum()
-        blurred = correlate1d(correlate1d(image, kernel, axis=0, mode="constant"), kernel, axis=1, mode="constant")
-        return np.asarray(blurred, np.float32)
+        return correlated(image, kernel)
 
     def sparks(self, residual: np.ndarray) -> np.ndarray:
         """(rows, cols) bool, sparks and their eight neighbours."""
