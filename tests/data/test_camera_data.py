@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -323,6 +325,16 @@ def test_truncated_files_are_one_sentence(
     with pytest.raises(InputError, match=re.escape(name)) as error:
         [stack(frames) for frames in of_files(tmp_path).values()]
     assert "\n" not in str(error.value)
+
+
+def test_files_need_no_tensorflow(tmp_path: Path) -> None:
+    folder = write(tmp_path, pedestal=noise(20))
+    code = (
+        "import sys; from particle_zoo.data.camera import load_frames\n"
+        f"frames = load_frames('camera_frames/files', 'pedestal_test', manual_dir={str(folder)!r})\n"
+        "assert len(list(frames)) == 3 and not {'keras', 'tensorflow', 'tensorflow_datasets'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_progress_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
