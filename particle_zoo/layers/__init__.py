@@ -7,6 +7,7 @@ from particle_zoo.layers.keep_pixels import KeepPixels
 from particle_zoo.layers.max_pool_with_indices import MaxPoolWithIndices
 from particle_zoo.layers.max_unpool import MaxUnpool
 from particle_zoo.layers.sampling import Sampling
+from particle_zoo.layers.student_t import StudentT
 
 __all__ = [
     "CropToInput",
@@ -17,4 +18,5 @@ __all__ = [
     "MaxUnpool",
     "PadToStride",
     "Sampling",
+    "StudentT",
 ]

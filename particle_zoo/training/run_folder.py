@@ -66,6 +66,9 @@ def clear(folder: Path) -> None:
         "baseline.parquet",
         "pedestal.npz",
         "calibration.json",
+        "autoencoder.weights.h5",
+        "clustering.csv",
+        "clusters.npz",
     ):
         (folder / name).unlink(missing_ok=True)
     for plot in [*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]:
@@ -118,7 +121,9 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool, force: bool = F
 def _comparable(value: Any) -> Any:
     # Only how far a run shall go may change between two starts. With a learning rate that falls over the whole run, more
     # epochs stretch its schedule: the resumed epochs follow the new length, so the result is not that of one long run.
-    return {k: v for k, v in value.items() if k != "epochs"} if isinstance(value, dict) else value
+    # What a scan has found is no setting.
+    kept = ("epochs", "found")
+    return {k: v for k, v in value.items() if k not in kept} if isinstance(value, dict) else value
 
 
 def _short(value: Any) -> str:
