@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from particle_zoo.cli import (
     dataset_options,
@@ -19,6 +21,7 @@ from particle_zoo.cli import (
     write_json,
 )
 from particle_zoo.errors import InputError
+from particle_zoo.frame_options import refuse
 
 DRAWN = 5_000
 """Clusters whose reconstructions are scored without --limit: three models draw each of them."""
@@ -27,8 +30,13 @@ DRAWN = 5_000
 @click.command(context_settings={"show_default": True})
 @click.argument("model", metavar="NAME_OR_RUN")
 @dataset_options
-@click.option("--split", default="test", help="train, validation, test, or all for their union.")
-@click.option("--limit", type=click.IntRange(1), help="Use the first N clusters of the split only.")
+@click.option(
+    "--split",
+    default="test",
+    help="train, validation, test, or all for their union. Of camera frames signal, with the dark frames of pedestal_test, "
+    "or those alone.  [default of camera frames: signal]",
+)
+@click.option("--limit", type=click.IntRange(1), help="Use the first N clusters, or frames, of the split only.")
 @click.option(
     "--protocol",
     type=click.Choice(("split", "kfold", "seed")),
@@ -47,7 +55,11 @@ DRAWN = 5_000
 @click.option(
     "--compare",
     metavar="RUN2",
-    help="Print a second autoencoder, for instance without mask heads, beside the first on the same clusters.",
+    help="Print a second autoencoder, for instance without mask heads, beside the first on the same clusters; or a second "
+    "anomaly model beside the first on the same frames.",
+)
+@click.option(
+    "--rate", type=float, default=1.0, help="Anomaly models: false regions a frame that the threshold allows."
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for figures.  [default: plots/ of the run]")
 @precision_option
@@ -61,7 +73,8 @@ def evaluate(
     features and the majority class. Variational autoencoders: reconstruction and KL terms, and how well the classes
     can be read off the latent mean, the metadata and the pixels. Autoencoders: energy error, mask overlap and sharpness
     of reconstructions by track type beside PCA, and how well length and angle of a track can be read off the latent
-    vector. With --protocol kfold or seed, NAME is a model's.
+    vector. Anomaly models of camera frames: light kept, area discarded, events found by energy and false regions, beside
+    plain pedestal subtraction and an online trigger where these discard as much. With --protocol kfold or seed, NAME is a model's.
     """
     if protocol != "split" and options["compare"]:
         raise InputError("--compare takes two trained runs; leave --protocol out")
@@ -69,7 +82,7 @@ def evaluate(
         raise InputError("--set changes a training; give it together with --protocol kfold or seed")
     load_keras(options["precision"])
     if protocol == "split":
-        result = on_split(model, options)
+        result = on_split(model, options, click.get_current_context(), quiet=quiet)
     else:
         from particle_zoo.evaluation import protocols
 
@@ -82,15 +95,33 @@ def evaluate(
         write_json(json_path, result)
 
 
-def on_split(source: str, options: dict[str, Any]) -> dict[str, Any]:
+ON_RUN = {
+    "anomaly": "particle_zoo.evaluation.anomaly.of_run_report",
+    "deep_clustering": "particle_zoo.evaluation.deep_clustering.on_run",
+}
+"""Modules whose `report(source, folder, options, quiet=...)` evaluates the models of a task; all others see clusters."""
+
+
+def on_split(source: str, options: dict[str, Any], context: click.Context, *, quiet: bool = False) -> dict[str, Any]:
     """Evaluate one trained model and print its tables."""
     from particle_zoo import data, registry
     from particle_zoo.evaluation.batches import averaged
     from particle_zoo.evaluation.report import evenly
     from particle_zoo.training.session import is_classifier, parse_classes, pick_data
-    from particle_zoo.weights import load_run, locate, results_dir
+    from particle_zoo.weights import load_run, locate, results_dir, task_of
 
     folder = locate(source)
+    task = task_of(folder)
+    if task != "anomaly":
+        refuse(context, ("rate",), "is for models that find regions in camera frames")
+    if module := ON_RUN.get(task):
+        refuse(context, ("folds", "repeats"), "is for --protocol kfold or seed")
+        if task == "anomaly":
+            refuse(context, ("classes",), "is not for models of the task anomaly")
+            if context.get_parameter_source("split") is not ParameterSource.COMMANDLINE:
+                options = {**options, "split": "signal"}
+        found: dict[str, Any] = importlib.import_module(module).report(source, folder, options, quiet=quiet)
+        return found
     model, config = load_run(folder)
     card = registry.info(config["model"])
     second = _second(options["compare"], card)

@@ -25,15 +25,24 @@ def frames(n: int, seed: int, spots: Sequence[Sequence[Spot]] = (), shape: tuple
     return np.round(images).astype(np.uint16)
 
 
-def write_run(folder: Path, *, seed: int = 0, shape: tuple[int, int] = SHAPE, calibration: int = 50) -> Path:
-    """The run folder of a `tiny_pedestal_ae` with random weights, with thresholds for 0.1 to 10 regions a frame."""
+def write_run(
+    folder: Path, dark: np.ndarray | None = None, calibration: np.ndarray | None = None, *, seed: int = 0
+) -> Path:
+    """The run folder of a `tiny_pedestal_ae` with random weights, with thresholds for 0.1 and 1 regions a frame.
+
+    Args:
+        folder: to write.
+        dark: frames of the pedestal.
+        calibration: 50 frames or more.
+        seed: of the weights, and of the frames that are not given.
+    """
     from particle_zoo import registry
     from particle_zoo.anomaly import AnomalyDetector
     from particle_zoo.detectors.camera import MatchedFilter
 
     keras.utils.set_random_seed(seed)
     model = registry.create("tiny_pedestal_ae")
-    model.preprocessor = model.preprocessor.fit(frames(30, seed, shape=shape))
+    model.preprocessor = model.preprocessor.fit(frames(30, seed) if dark is None else dark)
     finder = MatchedFilter(dilation=4, merge=2, widths=(3.0,))
     detector = AnomalyDetector(model, model.preprocessor.pedestal, finder)
-    return detector.calibrate(frames(calibration, seed + 1, shape=shape), (0.1, 1.0)).save(folder)
+    return detector.calibrate(frames(50, seed + 1) if calibration is None else calibration, (0.1, 1.0)).save(folder)

@@ -79,10 +79,10 @@ def frame_with_regions(
     size = (1.5 + 6.5 * panels, 1.2 + 5.5 * min(rows / cols, 2))
     with figure(path, 1, panels, figsize=size) as (canvas, axes):
         canvas.suptitle(title, fontsize=10)
-        _picture(canvas, axes[0, 0], image, (rows, cols), scale.block, (scale.low, scale.high), "counts, mean of {}")
+        _picture(canvas, axes[0, 0], image, (rows, cols), scale.block, (scale.low, scale.high), "counts")
         if score is not None:
             step = max(1, -(-max(score.shape) // LONGEST))
-            _picture(canvas, axes[0, 1], score, (rows, cols), step, (0, 2 * scale.threshold), "score, mean of {}")
+            _picture(canvas, axes[0, 1], score, (rows, cols), step, (0, 2 * scale.threshold), "score")
             axes[0, 1].set_title(f"threshold {scale.threshold:.3g}", fontsize=8)
         outlines = {"regions": (regions.mask, "tab:red")}
         outlines |= {name: (mask, colour) for (name, mask), colour in zip((masks or {}).items(), COLOURS, strict=False)}
@@ -195,7 +195,7 @@ def _picture(
     axis.set_ylabel("row (px)", fontsize=8)
     axis.tick_params(labelsize=7)
     bar = canvas.colorbar(shown, ax=axis, shrink=0.8, extend="both")
-    bar.set_label(label.format(f"{block} x {block}"), fontsize=8)
+    bar.set_label(label if block == 1 else f"{label}, mean of {block} x {block}", fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
 
