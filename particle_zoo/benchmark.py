@@ -180,6 +180,68 @@ def proton_electron(
 
 
 @benchmark.command(context_settings={"show_default": True})
+@click.option(
+    "--noise", "noises", type=click.Choice(("realistic", "white", "ecdf")), multiple=True, default=("realistic",),
+    help="Of the frames; repeatable. Results count on realistic, white is a sanity check.",
+)  # fmt: skip
+@click.option(
+    "--level", "levels", type=click.Choice(("mild", "nominal", "hard")), multiple=True, default=("nominal",),
+    help="How bad the noise is; repeatable.",
+)  # fmt: skip
+@click.option("--full", is_flag=True, help="The published set at full size, for a GPU and hours.")
+@click.option(
+    "--shape", type=click.IntRange(64), nargs=2, metavar="ROWS COLS",
+    help="Part around the middle of the sensor, px.  [default: 1152 1152, with --full all of it]",
+)  # fmt: skip
+@click.option(
+    "--pedestals", "train", type=click.IntRange(10), help="Dark frames to train on.  [default: 60, with --full 200]"
+)
+@click.option("--signal", type=click.IntRange(1), help="Frames with light.  [default: 100, with --full 200]")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of camera, frames and trainings.")
+@click.option("--epochs", type=click.IntRange(1), help="Of every network.  [default: 6, with --full the recipe's]")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), multiple=True, metavar="RUN",
+    help="A trained run in place of the networks; repeatable. It has to be of the same camera.",
+)  # fmt: skip
+@click.option("--networks/--classical", default=True, help="With networks, or only what needs none.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder.  [default: runs/anomaly]")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where frames for trainings are kept.  [default: TFDS's]"
+)
+@click.option("--force", is_flag=True, help="Start over in a folder that holds a study.")
+@output_options
+def anomaly(
+    noises: tuple[str, ...],
+    levels: tuple[str, ...],
+    runs: tuple[Path, ...],
+    networks: bool,
+    output: Path | None,
+    data_dir: Path | None,
+    force: bool,
+    json_path: Path | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Searches for light in camera frames that learned from the same dark ones, at equal false regions and at equal area.
+
+    Pedestal subtraction, CYGNO's online trigger, matched filters and autoencoders against simulated truth and against the
+    pixel lists that the reconstruction would give, with 95 % intervals from resampling frames, and gates. A study that was
+    stopped goes on when the same command is given again.
+    """
+    from particle_zoo.evaluation.anomaly import study
+    from particle_zoo.evaluation.anomaly.study_settings import Settings, cells
+
+    if networks:
+        load_keras()
+    result = study.compare(
+        Settings.choose(**options), cells(noises, levels), output,
+        runs=runs, networks=networks, data_dir=data_dir, force=force, quiet=quiet,
+    )  # fmt: skip
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
 @click.argument("name")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting of the model; repeatable.")
 @click.option(
@@ -203,6 +265,42 @@ def network(
     from particle_zoo.evaluation import network_speed
 
     result = network_speed.measure(name, parse_settings(settings), batch_sizes=batch_sizes, **options)
+    if json_path:
+        write_json(json_path, result)
+
+
+@benchmark.command(context_settings={"show_default": True})
+@click.option(
+    "--run", "source", metavar="RUN", help="Run folder or published name.  [default: an untrained pedestal_ae]"
+)
+@click.option(
+    "--shape", "shapes", type=click.IntRange(64), nargs=2, multiple=True, metavar="ROWS COLS",
+    help="Size of the frames, px; repeatable.  [default: 2304 2304 and 2304 4096]",
+)  # fmt: skip
+@click.option("--frames", type=click.IntRange(2), default=20, help="Timed frames of each size.")
+@click.option(
+    "--long", type=click.IntRange(11), metavar="N", help="Also watch the memory of a run of N frames of the first size."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of frames and weights.")
+@output_options
+def frames(
+    source: str | None,
+    shapes: tuple[tuple[int, int], ...],
+    frames: int,
+    long: int | None,
+    seed: int,
+    json_path: Path | None,
+    quiet: bool,
+) -> None:
+    """Milliseconds a camera frame from counts to regions, stage by stage, one frame at a time.
+
+    Beside them the same network in PyTorch, where that is installed, the experiment's online trigger, and the slowest steps
+    in plain NumPy and SciPy.
+    """
+    load_keras()
+    from particle_zoo.evaluation.anomaly import speed
+
+    result = speed.measure(run=source, shapes=shapes or speed.SHAPES, frames=frames, long=long or 0, seed=seed)
     if json_path:
         write_json(json_path, result)
 

@@ -186,6 +186,7 @@ def prepare(
     limit: int | None = None,
     precision: str = "float32",
     init: str = "none",
+    data_seed: int | None = None,
     **data_overrides: Any,
 ) -> AnomalyJob:
     """Open the dark frames, fit the pedestal on the training ones alone, and build the model.
@@ -200,6 +201,7 @@ def prepare(
         limit: the first so many training frames.
         precision: dtype policy.
         init: "none", or a run folder or published name whose weights to start from.
+        data_seed: of simulated frames; that of the published set by default.
         data_overrides: of `particle_zoo.data.camera.load_frames`.
 
     Raises:
@@ -211,6 +213,8 @@ def prepare(
     finder = finder_from_dict({"kind": FINDERS[settings.finder], **settings.finder_settings})
     dataset = dataset or card.default_dataset
     source = {"data_dir": data_dir, "manual_dir": manual_dir, **data_overrides}
+    if data_seed is not None:
+        source["seed"] = data_seed
     frames = {
         name: camera.load_frames(dataset, split, limit=limit if name == "train" else None, **source)
         for name, split in SPLITS.items()

@@ -113,7 +113,7 @@ class ThresholdScan:
             InputError: no frame, or a threshold that is NaN.
         """
         self._filled()
-        first = _first(threshold)
+        first = first_bin(threshold)
         table = pd.DataFrame(np.nan, index=range(len(self)), columns=list(SUMS))
         table["frames"] = 1.0
         for i, (bins, sums, given) in enumerate(zip(self._bins, self._sums, self._given, strict=True)):
@@ -131,7 +131,7 @@ class ThresholdScan:
         if not self._events:
             raise InputError("there are no events; add frames with them first")
         table = pd.concat(self._events, ignore_index=True)
-        found = bin_of(table["reached"].to_numpy(), BITS) >= _first(threshold)
+        found = bin_of(table["reached"].to_numpy(), BITS) >= first_bin(threshold)
         return table.assign(found=found & (table["light"] > 0))
 
     def curve(self) -> pd.DataFrame:
@@ -153,7 +153,7 @@ class ThresholdScan:
             raise InputError("there is nothing to scan; add frames first")
 
 
-def _first(threshold: float) -> int:
+def first_bin(threshold: float) -> int:
     """The first bin at or above a threshold."""
     number = int(bin_of(threshold, BITS))
     return number if lower_edge(number, BITS) >= np.float32(threshold) else number + 1
