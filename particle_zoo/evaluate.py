@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +94,6 @@ def evaluate(
         write_json(json_path, result)
 
 
-ON_RUN = {
-    "anomaly": "particle_zoo.evaluation.anomaly.of_run_report",
-    "deep_clustering": "particle_zoo.evaluation.deep_clustering.on_run",
-}
-"""Modules whose `report(source, folder, options, quiet=...)` evaluates the models of a task; all others see clusters."""
-
-
 def on_split(source: str, options: dict[str, Any], context: click.Context, *, quiet: bool = False) -> dict[str, Any]:
     """Evaluate one trained model and print its tables."""
     from particle_zoo import data, registry
@@ -114,14 +106,17 @@ def on_split(source: str, options: dict[str, Any], context: click.Context, *, qu
     task = task_of(folder)
     if task != "anomaly":
         refuse(context, ("rate",), "is for models that find regions in camera frames")
-    if module := ON_RUN.get(task):
-        refuse(context, ("folds", "repeats"), "is for --protocol kfold or seed")
-        if task == "anomaly":
-            refuse(context, ("classes",), "is not for models of the task anomaly")
-            if context.get_parameter_source("split") is not ParameterSource.COMMANDLINE:
-                options = {**options, "split": "signal"}
-        found: dict[str, Any] = importlib.import_module(module).report(source, folder, options, quiet=quiet)
-        return found
+    if task == "anomaly":
+        from particle_zoo.evaluation.anomaly.of_run_report import report
+
+        refuse(context, ("classes", "folds", "repeats"), "is not for models of camera frames")
+        if context.get_parameter_source("split") is not ParameterSource.COMMANDLINE:
+            options = {**options, "split": "signal"}
+        return report(source, folder, options, quiet=quiet)
+    if task == "deep_clustering":
+        from particle_zoo.evaluation.deep_clustering.on_run import on_run
+
+        return on_run(source, options)
     model, config = load_run(folder)
     card = registry.info(config["model"])
     second = _second(options["compare"], card)

@@ -224,8 +224,9 @@ def prepare(
     keras.utils.set_random_seed(seed)
     model = registry.create(card.name, **settings.model_dump())
     model.preprocessor = model.preprocessor.fit(progress(frames["train"], "frames", quiet=False))
-    for name in ("train", "calibration"):
-        check_pedestals(model.preprocessor.pedestal, frames[name])
+    # The test frames, too: what cannot be read of them would be found after hours of training.
+    for part in frames.values():
+        check_pedestals(model.preprocessor.pedestal, part)
     found = camera.fingerprint(dataset, **source)
     return AnomalyJob(card, model, finder, dataset, frames, rates, seed, precision, limit, init, found, gentle)
 

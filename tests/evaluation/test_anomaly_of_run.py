@@ -264,7 +264,7 @@ BAD: list[tuple[list[Any], str]] = [
     (["{files_run}"], "simulated_realistic: the frames have 2304 x 2304 px, the pedestal 80 x 96 px"),
     (["{files_run}", "{on_files}", "--split", "test"], "on signal, which includes pedestal_test"),
     (["{files_run}", "{on_files}", "--rate", "500"], "ask for fewer"),
-    (["{files_run}", "{on_files}", "--classes", "all"], "--classes is not for models of the task anomaly"),
+    (["{files_run}", "{on_files}", "--classes", "all"], "--classes is not for models of camera frames"),
     (["{files_run}", "{on_files}", "--compare", "{run}"], "the frames have 80 x 96 px, the pedestal 128 x 160 px"),
     (["{files_run}", "{on_files}", "--compare", "{clusters}"], "task"),
     (["{files_run}", "{on_files}", "--compare", "{tmp}/nowhere"], "no run folder"),
