@@ -49,7 +49,10 @@ def judge(found: Mapping[str, Found], base: Found, cell: Cell) -> list[Numbers]:
 
 
 def _realistic(name: str, one: Found, base: Found) -> list[Numbers]:
-    light = f"{KEPT:.1%} of the light kept, {one.settings.discarded:.1%} discarded, {one.settings.rate:g} false regions a frame"
+    light = (
+        f"at least {KEPT:.1%} of the light kept / at least {one.settings.discarded:.1%} discarded / at most "
+        f"{one.settings.rate:g} false regions a dark frame"
+    )
     bright = f"at least {EFFICIENCY:.0%} found of whole events from {BRIGHT:g} keV on, there"
     behind = f"at most {100 * BEHIND:g} point of light of events from {BRIGHT:g} keV on behind G, same area"
     gates = []

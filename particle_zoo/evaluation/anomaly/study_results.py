@@ -42,6 +42,8 @@ class Found:
         # Numbers that are unknown were written as null.
         self.sums = {point: pd.DataFrame(table, dtype=np.float64) for point, table in kept["sums"].items()}
         events = pd.DataFrame(kept["events"])
+        # Sums of deposits: 5.9 and 5.900000000000001 are one energy.
+        events["energy_kev"] = events["energy_kev"].round(6)
         self.events = {
             point: events.assign(kept=light, found=(events["light"] > 0) & (light >= SHARE * events["light"]))
             for point, light in ((point, np.array(values)) for point, values in kept["kept"].items())
