@@ -20,7 +20,7 @@ CLUSTER_OPTIONS = (
 )  # fmt: skip
 
 NO_FRAMES = "is for camera frames and a model that was trained on their pedestals"
-NO_CLUSTERS = "is about clusters, and this model finds regions in camera frames"
+NO_CLUSTERS = "is about clusters of hits, and this model is for camera frames"
 """Why options of one kind are refused where the other kind is at work."""
 
 

@@ -29,6 +29,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import averaged
 from particle_zoo.frame_options import CLUSTER_OPTIONS, FRAME_OPTIONS, NO_CLUSTERS, NO_FRAMES, frame_options, refuse
 from particle_zoo.predict_frames import predict_frames
+from particle_zoo.predict_patches import predict_patches
 from particle_zoo.table_file import appending, check_table
 
 CHUNK = 4096
@@ -46,7 +47,7 @@ CHUNK = 4096
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="Table to write: .csv or .parquet.  [default: predictions.csv, features.csv, or regions.csv of camera frames]",
+    help="Table to write: .csv or .parquet.  [default: predictions.csv, features.csv; regions.csv of camera frames, clusters.csv of patches]",
 )
 @clustering_options
 @frame_options
@@ -69,7 +70,8 @@ def predict(
 
     Hit streams and frames are clustered. Files are read, clustered and predicted a part at a time. A model that was
     trained on pedestals of a camera takes camera frames (HIS, ROOT, HDF5, NumPy, TIFF, FITS) and gives one row a region
-    with light; --set then takes transpose, rotate, dataset and partial_run.
+    with light; --set then takes transpose, rotate, dataset and partial_run. A clustering of patches takes the files of
+    --crop and gives one row a patch.
     """
     context, of_frames = click.get_current_context(), {name: settings.pop(name) for name in FRAME_OPTIONS}
     if output is not None:
@@ -87,11 +89,15 @@ def predict(
         from particle_zoo.weights import load_run, locate, task_of
 
         folder = locate(model)
-        if task_of(folder) == "anomaly":
+        task = task_of(folder)
+        if task in ("anomaly", "deep_clustering"):
             refuse(context, CLUSTER_OPTIONS, NO_CLUSTERS)
-            found = predict_frames(
-                folder, files, output, reading=settings["reading"], force=force, quiet=quiet, **of_frames
-            )
+            if task == "anomaly":
+                own = {"reading": settings["reading"], **of_frames}
+                found = predict_frames(folder, files, output, force=force, quiet=quiet, **own)
+            else:
+                refuse(context, ("reading", *FRAME_OPTIONS), "is for models that find regions; this one sorts patches")
+                found = predict_patches(folder, files, output, force=force, quiet=quiet)
             if json_path:
                 write_json(json_path, found)
             return

@@ -28,12 +28,13 @@ from particle_zoo.evaluation.anomaly import (
     statistic,
     visible,
 )
+from particle_zoo.evaluation.anomaly.methods import BASELINE, PLAIN
 
 if TYPE_CHECKING:
     from particle_zoo.anomaly import AnomalyDetector
     from particle_zoo.simulation.optical_tpc import SimulatedFrame
 
-NO_NETWORK, PLAIN, BASELINE = "no network", "pedestal subtraction", "online trigger (G)"
+NO_NETWORK = "no network"
 
 SPECIES = ("nr", "er")
 """Classes whose energies are a few values; that of a mip is what it leaves on its way."""
