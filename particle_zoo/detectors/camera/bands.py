@@ -24,7 +24,7 @@ def in_bands(work: Callable[[int, int], None], n: int, pixels: int) -> None:
         n: number of lines.
         pixels: of a line.
     """
-    count = max(1, min(_cores(), MOST, n, n * pixels // LEAST))
+    count = max(1, min(cores(), MOST, n, n * pixels // LEAST))
     edges = np.linspace(0, n, count + 1).astype(int).tolist()
     if count == 1:
         work(0, n)
@@ -35,6 +35,6 @@ def in_bands(work: Callable[[int, int], None], n: int, pixels: int) -> None:
             done.result()
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

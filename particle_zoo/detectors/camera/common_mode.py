@@ -35,7 +35,7 @@ def remove_common_mode(residual: np.ndarray) -> np.ndarray:
     left: np.ndarray = np.array(residual, np.float32, order="C")
     # The smallest of numbers is NaN if one of them is.
     if not np.isfinite((left.min(), left.max())).all():
-        return _by_numpy(left)
+        return by_numpy(left)
     rows, cols = left.shape
     sample = np.sort(left.ravel()[:: left.size // SAMPLE | 1])
     level = _level(left, sample)
@@ -47,8 +47,9 @@ def remove_common_mode(residual: np.ndarray) -> np.ndarray:
     return left
 
 
-def _by_numpy(left: np.ndarray) -> np.ndarray:
-    left -= np.median(left)
+def by_numpy(residual: np.ndarray) -> np.ndarray:
+    """`remove_common_mode` with `numpy.median`, which knows what to do with values that are no numbers."""
+    left = residual - np.median(residual)
     left -= np.median(left, axis=1, keepdims=True)
     left -= np.median(left, axis=0)
     return left
