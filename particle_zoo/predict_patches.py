@@ -47,7 +47,7 @@ def predict_patches(
                 f"model of the regions"
             )
     model, _ = load_run(folder)
-    if (folder / "checkpoint.npz").exists():
+    if (folder / "checkpoint.npz").exists() and not (folder / "clusters.npz").exists():
         raise InputError(f"{folder} has not been clustered yet; finish the training with --resume --output {folder}")
     found: Counter[int] = Counter()
     with replacing(output) as temporary, appending(temporary, "a patch") as write:
