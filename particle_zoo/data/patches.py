@@ -54,8 +54,8 @@ class Patches:
 
     def __getitem__(self, chosen: Any) -> Patches:
         """Some of them: a slice, numbers or a mask."""
-        parts = (part[chosen] for part in (self.images, self.several, self.kinds, self.ids))
-        return Patches(*parts, self.fingerprint)
+        images, several, kinds, ids = (part[chosen] for part in (self.images, self.several, self.kinds, self.ids))
+        return Patches(images, several, kinds, ids, self.fingerprint)
 
     @property
     def labelled(self) -> bool:
@@ -141,7 +141,9 @@ def _listed(folder: str | Path | None) -> list[Path]:
 
 
 def _of_files(paths: Sequence[Path]) -> Patches:
-    digest, parts, ids = hashlib.sha256(), [], []
+    digest = hashlib.sha256()
+    parts: list[dict[str, np.ndarray]] = []
+    ids: list[str] = []
     for path in paths:
         found = _read(path)
         if parts and found["patches"].shape[1:] != parts[0]["patches"].shape[1:]:
@@ -153,8 +155,8 @@ def _of_files(paths: Sequence[Path]) -> Patches:
             digest.update(hashlib.file_digest(file, "sha256").digest())
         ids += [f"{path.name}-{i}" for i in range(len(found["patches"]))]
         parts.append(found)
-    columns = (np.concatenate([part[key] for part in parts]) for key in ("patches", "several", "kind"))
-    return Patches(*columns, np.array(ids, str), digest.hexdigest()[:16])
+    images, several, kinds = (np.concatenate([part[key] for part in parts]) for key in ("patches", "several", "kind"))
+    return Patches(images, several, kinds, np.array(ids, str), digest.hexdigest()[:16])
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

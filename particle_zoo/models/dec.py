@@ -109,7 +109,7 @@ class DEC(ZooModel):
         self.mse_tracker, self.kl_tracker = keras.metrics.Mean(name="mse"), keras.metrics.Mean(name="kl")
         self._stage = ""
 
-    def make_preprocessor(self, config: DECConfig) -> PatchPreprocessor:  # type: ignore[override]
+    def make_preprocessor(self, config: DECConfig) -> PatchPreprocessor:
         return PatchPreprocessor(size=config.size, scaling=config.scaling)
 
     @property

@@ -106,7 +106,6 @@ def scan(embedding: np.ndarray, numbers: Sequence[int], *, seed: int) -> tuple[i
                     "smallest": float(np.bincount(labels, minlength=k).min() / n),
                 }
             )
-    table = pd.DataFrame(rows)
-    stable = table[table["stability"] >= STABLE]
-    candidates = stable if len(stable) else table
-    return int(candidates.loc[candidates["silhouette"].idxmax(), "k"]), table
+    stable = [row for row in rows if row["stability"] >= STABLE]
+    best = max(stable or rows, key=lambda row: row["silhouette"])
+    return int(best["k"]), pd.DataFrame(rows)

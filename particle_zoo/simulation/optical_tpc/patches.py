@@ -5,6 +5,7 @@ Every patch holds one event with its centre, or dark pixels alone. The rolling s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ PEDESTALS = 50
 """Dark frames the pedestal comes from, before those of the patches."""
 
 GRID = 10
-"""Patches beside each other in a frame of noise."""
+"""Patches beside each other in a frame of noise, at most; fewer of small sets, as every frame of pedestal takes time."""
 
 STREAM = 11
 """First key of the streams of patches, apart from those of noise and events."""
@@ -107,8 +108,9 @@ def labelled_patches(
             deposits, energy_kev, z_cm = _event(kind, rng, digitiser)
             light[i] = _light(deposits, size, rng, digitiser)
         rows.append((kind, energy_kev, z_cm, int(light[i].sum())))
-    camera = CameraNoise(noise, level, camera=digitiser.camera, shape=(GRID * size, GRID * size), seed=seed)
-    for first, frame in _frames(camera, light, size):
+    side = min(GRID, math.isqrt(n - 1) + 1)
+    camera = CameraNoise(noise, level, camera=digitiser.camera, shape=(side * size, side * size), seed=seed)
+    for first, frame in _frames(camera, light, side):
         images[first : first + len(frame)] = frame
     return LabelledPatches(images, pd.DataFrame(rows, columns=["kind", "energy_kev", "z_cm", "integral"]))
 
@@ -156,17 +158,20 @@ def _light(deposits: Deposits, size: int, rng: np.random.Generator, digitiser: D
     return counts
 
 
-def _frames(camera: CameraNoise, light: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the number of the first patch of each frame of noise and (k, size, size) counts above the pedestal."""
+def _frames(camera: CameraNoise, light: np.ndarray, side: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number of the first patch of each frame of noise and (k, size, size) counts above the pedestal.
+
+    A frame holds side x side patches.
+    """
+    size = light.shape[1]
     pedestal = PedestalModel.fit(camera.frames(PEDESTALS), common_mode=True)
-    for number, first in enumerate(range(0, len(light), GRID**2), PEDESTALS):
-        part = light[first : first + GRID**2]
-        signal = np.zeros((GRID**2, size, size), np.int32)
+    for number, first in enumerate(range(0, len(light), side**2), PEDESTALS):
+        part = light[first : first + side**2]
+        signal = np.zeros((side**2, size, size), np.int32)
         signal[: len(part)] = part
-        tiled = signal.reshape(GRID, GRID, size, size).swapaxes(1, 2).reshape(GRID * size, GRID * size)
-        # Medians of rows full of patches with light would see it; those of a real frame do not.
-        dark = pedestal.subtract(camera.frame(number))
-        counts = dark + tiled
+        # Rows full of light would have other medians; those of a real frame do not.
+        counts = pedestal.subtract(camera.frame(number))
+        counts += signal.reshape(side, side, size, size).swapaxes(1, 2).reshape(camera.shape)
         counts[pedestal.masked] = 0
-        tiles = counts.reshape(GRID, size, GRID, size).swapaxes(1, 2).reshape(GRID**2, size, size)
+        tiles = counts.reshape(side, size, side, size).swapaxes(1, 2).reshape(-1, size, size)
         yield first, tiles[: len(part)]
