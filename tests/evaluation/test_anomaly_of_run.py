@@ -20,7 +20,8 @@ from particle_zoo.errors import ParticleZooError
 from particle_zoo.evaluate import evaluate
 from particle_zoo.evaluation.anomaly import efficiency, event_light, frame_sums
 from particle_zoo.evaluation.anomaly import of_run_report as report
-from particle_zoo.evaluation.anomaly.of_run import Search, counted, judge, numbers, per_frame, rivals
+from particle_zoo.evaluation.anomaly.of_run import counted, judge, numbers, per_frame
+from particle_zoo.evaluation.anomaly.of_run_searches import Search, rivals
 from particle_zoo.simulation.optical_tpc import EVENT_COLUMNS, SimulatedFrame
 from tests.camera_runs import frames, write_run
 from tests.evaluation import anomaly_frames

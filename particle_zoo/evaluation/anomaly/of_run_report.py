@@ -20,7 +20,8 @@ from particle_zoo.detectors.camera.pedestal import STEP
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly import of_run_tables as tables
 from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, leak
-from particle_zoo.evaluation.anomaly.of_run import Search, counted, judge, numbers, of_detector, per_frame, rivals
+from particle_zoo.evaluation.anomaly.of_run import counted, judge, numbers, per_frame
+from particle_zoo.evaluation.anomaly.of_run_searches import Search, of_detector, rivals
 from particle_zoo.plots import efficiency
 from particle_zoo.plots.regions import Scale, counts, frame_with_regions
 from particle_zoo.simulation.optical_tpc import SimulatedFrame
