@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from particle_zoo import InputError
 from particle_zoo.benchmark import benchmark
-from particle_zoo.detectors.camera import OnlineTrigger, PedestalModel, RegionFinder
+from particle_zoo.detectors.camera import OnlineTrigger, PedestalModel, RegionFinder, calibrate
 from particle_zoo.evaluation.anomaly import event_light, redpix_study, study, study_gates, study_passes, study_results
 from particle_zoo.evaluation.anomaly.event_scan import EventScan
 from particle_zoo.evaluation.anomaly.methods import BASELINE, MATCHED, PLAIN
@@ -31,7 +31,7 @@ Numbers = dict[str, Any]
 
 
 def tiny(**changes: Any) -> Settings:
-    chosen = {
+    chosen: Numbers = {
         "shape": (224, 256), "train": 20, "calibration": 20, "test": 6, "signal": 8, "energies_kev": (0.25, 1.0),
         "resamples": 40,
     }  # fmt: skip
@@ -174,12 +174,10 @@ def test_pixel_lists_stand_beside_truth(done: tuple[Path, Numbers, str]) -> None
 
 
 def test_a_method_without_threshold_and_white_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = study_passes.calibrate
-
     def none_of_the_trigger(finder: Any, scores: Any, rates: Any) -> Any:
         if isinstance(finder, OnlineTrigger):
             raise InputError("these frames have 0.2 regions each at any threshold that was looked at")
-        return made(finder, scores, rates)
+        return calibrate(finder, scores, rates)
 
     monkeypatch.setattr(study_passes, "calibrate", none_of_the_trigger)
     settings = tiny(shape=(160, 160), train=10, calibration=10, test=2, signal=3)
@@ -234,8 +232,8 @@ def test_events_at_all_thresholds_are_those_of_each() -> None:
 
 def test_regions_belong_to_the_event_with_most_light_in_them() -> None:
     signal, instance = np.zeros((6, 10), np.float32), np.zeros((6, 10), np.int32)
-    for row, col, event, light in ((1, 1, 1, 10), (1, 2, 1, 30), (1, 3, 2, 5), (4, 8, 2, 50)):
-        signal[row, col], instance[row, col] = light, event
+    for row, col, event, counts in ((1, 1, 1, 10), (1, 2, 1, 30), (1, 3, 2, 5), (4, 8, 2, 50)):
+        signal[row, col], instance[row, col] = counts, event
     labels = np.zeros((6, 10), np.int32)
     labels[0:2, 2:4], labels[3:5, 0:2] = 1, 2
     events = pd.DataFrame({"id": [1, 2, 3], "class": "nr", "energy_kev": 1.0, "cut": False})
