@@ -196,7 +196,7 @@ def proton_electron(
 @click.option(
     "--pedestals", "train", type=click.IntRange(10), help="Dark frames to train on.  [default: 60, with --full 200]"
 )
-@click.option("--signal", type=click.IntRange(1), help="Frames with light.  [default: 100, with --full 200]")
+@click.option("--signal", type=click.IntRange(1), help="Frames with light.  [default: 200]")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of camera, frames and trainings.")
 @click.option("--epochs", type=click.IntRange(1), help="Of every network.  [default: 6, with --full the recipe's]")
 @click.option(

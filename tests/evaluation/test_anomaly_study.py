@@ -18,7 +18,7 @@ from particle_zoo.benchmark import benchmark
 from particle_zoo.detectors.camera import OnlineTrigger, PedestalModel, RegionFinder, calibrate
 from particle_zoo.evaluation.anomaly import event_light, redpix_study, study, study_gates, study_passes, study_results
 from particle_zoo.evaluation.anomaly.event_scan import EventScan
-from particle_zoo.evaluation.anomaly.methods import BASELINE, MATCHED, PLAIN
+from particle_zoo.evaluation.anomaly.methods import BASELINE, COMMON, MATCHED, NARROW, PEDESTAL, PLAIN
 from particle_zoo.evaluation.anomaly.scan import ThresholdScan
 from particle_zoo.evaluation.anomaly.study_networks import check_camera
 from particle_zoo.evaluation.anomaly.study_settings import Cell, Network, Settings, cells
@@ -61,7 +61,7 @@ def test_knowing_the_noise_helps(done: tuple[Path, Numbers, str]) -> None:
         assert matched["minus_g"][point]["retention"]["value"] >= 0
         assert matched["minus_g"][point]["faint"]["value"] >= 0
     # The same score with a smaller margin keeps more light of the same area.
-    narrow = methods["G, margin of 10 px"]
+    narrow = methods[NARROW]
     assert narrow["minus_g"]["area"]["retention"]["value"] > 0
     assert narrow["rate"]["retention"]["value"] <= trigger["rate"]["retention"]["value"]
 
@@ -91,9 +91,9 @@ def intervals(value: Any) -> Iterator[Numbers]:
 
 def test_intervals_hold_their_values(done: tuple[Path, Numbers, str]) -> None:
     known = [one for one in intervals(done[1]) if one["value"] is not None and np.isfinite(one["value"])]
-    assert len(known) > 500
+    assert len(known) > 400
     assert [one for one in known if not one["low"] - 1e-12 <= one["value"] <= one["high"] + 1e-12] == []
-    assert sum(one["low"] < one["high"] for one in known) > 200
+    assert sum(one["low"] < one["high"] for one in known) > 150
 
 
 def test_a_second_start_measures_nothing_and_says_the_same(
@@ -113,7 +113,7 @@ def test_a_second_start_measures_nothing_and_says_the_same(
 
 def test_a_step_that_is_missing_is_measured_alike(done: tuple[Path, Numbers, str]) -> None:
     folder, result, _ = done
-    kept = folder / NAME / "methods" / "classical.json"
+    kept = folder / NAME / "methods" / "common_mode.json"
     before = kept.read_text()
     kept.unlink()
     again, _ = compare(tiny(), folder)
@@ -140,7 +140,9 @@ def test_gates_pass_and_fail(done: tuple[Path, Numbers, str]) -> None:
     folder, _, said = done
     assert "gate 1: at least 93.0%" in said
     assert "FAILED" in said
-    kept = json.loads((folder / NAME / "methods" / "classical.json").read_text())["methods"]
+    kept: Numbers = {}
+    for name in (PEDESTAL, COMMON):
+        kept |= json.loads((folder / NAME / "methods" / f"{study.plain_name(name)}.json").read_text())["methods"]
     one, base = kept[MATCHED], study_results.Found(kept[BASELINE], tiny())
 
     def passed(changed: Numbers) -> list[bool]:
@@ -169,8 +171,8 @@ def test_pixel_lists_stand_beside_truth(done: tuple[Path, Numbers, str]) -> None
     faint, bright = (row["retention"]["value"] for row in redpix["by_energy"][:2])
     assert faint < bright
     assert [row["energy"] for row in redpix["by_energy"]] == ["0.25 keV", "1 keV", "mip"]
-    strict = masks[redpix_study.REDPIX_MC]["all"]
-    assert strict["purity"]["value"] > redpix["all"]["purity"]["value"]
+    lenient = masks[redpix_study.REDPIX_DATA]["all"]
+    assert lenient["purity"]["value"] < redpix["all"]["purity"]["value"]
 
 
 def test_a_method_without_threshold_and_white_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PEDESTAL, COMMON = "pedestal", "common mode"
 """Residuals of methods without a network: the frame minus its pedestal, and that without level, rows and columns."""
 
-PLAIN, BASELINE, MATCHED = "pedestal subtraction", "online trigger (G)", "matched filter"
+PLAIN, BASELINE, NARROW = "pedestal subtraction", "online trigger (G)", "G, margin of 10 px"
+MATCHED = "matched filter"
 
 
 @dataclass(frozen=True)
@@ -64,31 +65,34 @@ class Source:
     digest: str = ""
 
 
-def classical(plain: PedestalModel, common: PedestalModel) -> Source:
-    """Everything that needs no network.
+def of_pedestal(plain: PedestalModel) -> Source:
+    """What searches the frame minus its pedestal; leaving out hot pixels changes nothing for G, which removes sparks itself.
 
     Args:
         plain: pedestal of frames as they are.
-        common: pedestal of the same frames after `remove_common_mode`, so that its noise is that of single pixels.
     """
-
-    def residuals(frame: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            PEDESTAL: plain.subtract(frame, common_mode=False),
-            COMMON: common.subtract(frame, common_mode=True),
-        }
-
     methods = (
         Method(PLAIN, PEDESTAL, RegionFinder(mode="positive")),
         Method(BASELINE, PEDESTAL, OnlineTrigger(), veto=False, own=THRESHOLD),
-        Method("G, hot pixels left out", PEDESTAL, OnlineTrigger()),
-        Method("G, margin of 10 px", PEDESTAL, OnlineTrigger(dilation=10, merge=10)),
+        Method(NARROW, PEDESTAL, OnlineTrigger(dilation=10, merge=10), veto=False),
+    )
+    return Source(
+        PEDESTAL, lambda frame: {PEDESTAL: plain.subtract(frame, common_mode=False)}, {PEDESTAL: plain}, methods
+    )
+
+
+def of_common_mode(common: PedestalModel) -> Source:
+    """What searches a frame without pedestal, level, rows and columns.
+
+    Args:
+        common: pedestal of frames after `remove_common_mode`, so that its noise is that of single pixels.
+    """
+    methods = (
         Method("G, no common mode", COMMON, OnlineTrigger()),
         Method("z-score, no common mode", COMMON, RegionFinder()),
         Method(MATCHED, COMMON, MatchedFilter()),
-        Method("matched filter, 4 widths", COMMON, MatchedFilter(widths=(2.5, 4.0, 6.0, 9.0))),
     )
-    return Source("classical", residuals, {PEDESTAL: plain, COMMON: common}, methods)
+    return Source(COMMON, lambda frame: {COMMON: common.subtract(frame, common_mode=True)}, {COMMON: common}, methods)
 
 
 def of_network(name: str, detector: AnomalyDetector, digest: str, *, smoothed: bool = True) -> Source:

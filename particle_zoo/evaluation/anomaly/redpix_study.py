@@ -19,10 +19,10 @@ from particle_zoo.evaluation.anomaly.events import SHARE, owners, visible
 from particle_zoo.simulation.optical_tpc import SimulatedFrame
 
 TRUTH, ANY = "truth: above half the noise", "truth: any photon"
-REDPIX, REDPIX_MC = "redpix", "redpix, settings for simulation"
+REDPIX, REDPIX_DATA = "redpix", "redpix, settings for data"
 
-SETTINGS: dict[str, dict[str, float]] = {REDPIX: {}, REDPIX_MC: {"nsigma": 0.9, "neighbours": 1.1}}
-"""Of the emulation; see `emulate`."""
+SETTINGS: dict[str, dict[str, float]] = {REDPIX: {"nsigma": 0.9, "neighbours": 1.1}, REDPIX_DATA: {}}
+"""Of the emulation, see `emulate`; the reconstruction's own for simulated frames first, as these are."""
 
 
 def attributed(frame: SimulatedFrame, labels: np.ndarray, truth: np.ndarray) -> tuple[pd.DataFrame, int]:
@@ -120,7 +120,7 @@ def measure(
 
     Returns:
         JSON-ready, by mask: `events` (columns of `attributed`, and what is known of each event), `loose` and `area` (share of the
-        pixels) of each frame; and the lists of the reconstruction with its settings for data.
+        pixels) of each frame; and the lists of the reconstruction with its settings for simulation.
     """
     events: dict[str, list[pd.DataFrame]] = {}
     found: dict[str, dict[str, list[float]]] = {}

@@ -14,7 +14,7 @@ from particle_zoo.cli import progress, read_json, write_json
 from particle_zoo.detectors.camera import PedestalModel
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly import redpix_study, study_networks, study_passes, study_report, study_results
-from particle_zoo.evaluation.anomaly.methods import Source, classical
+from particle_zoo.evaluation.anomaly.methods import Source, of_common_mode, of_pedestal
 from particle_zoo.evaluation.anomaly.redpix_study import Lists
 from particle_zoo.evaluation.anomaly.study_passes import CellFrames
 from particle_zoo.evaluation.anomaly.study_settings import Cell, Settings
@@ -180,7 +180,8 @@ def _sources(
     quiet: bool,
 ) -> Iterator[Source]:
     """Sources of residuals, one after the other: a network is trained when its turn comes."""
-    yield classical(plain, common)
+    yield of_pedestal(plain)
+    yield of_common_mode(common)
     if runs:
         for run in runs:
             yield study_networks.source(run.name, run, plain)

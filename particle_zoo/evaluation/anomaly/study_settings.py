@@ -78,7 +78,7 @@ class Settings(pydantic.BaseModel):
     train: int = pydantic.Field(60, ge=10, le=SPLITS["pedestal_train"])
     calibration: int = pydantic.Field(50, ge=10, le=SPLITS["pedestal_calibration"])
     test: int = pydantic.Field(50, ge=1, le=SPLITS["pedestal_test"])
-    signal: int = pydantic.Field(100, ge=1, le=SPLITS["signal"])
+    signal: int = pydantic.Field(200, ge=1, le=SPLITS["signal"])
     events_per_frame: int = pydantic.Field(2, ge=1)
     energies_kev: tuple[float, ...] = ENERGIES_KEV
     seed: int = pydantic.Field(0, ge=0)
@@ -132,7 +132,7 @@ class Settings(pydantic.BaseModel):
 
 # Networks of the small form see a tenth of what the full recipe shows them; the difference is in the report.
 SMALL: dict[str, Any] = {"network_settings": {"epochs": 6, "crops": 8}}
-FULL: dict[str, Any] = {"shape": None, "train": 200, "signal": 200, "events_per_frame": 8}
+FULL: dict[str, Any] = {"shape": None, "train": 200, "events_per_frame": 8}
 
 
 class Cell(pydantic.BaseModel):
