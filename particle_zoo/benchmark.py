@@ -198,7 +198,7 @@ def proton_electron(
 )
 @click.option("--signal", type=click.IntRange(1), help="Frames with light.  [default: 200]")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of camera, frames and trainings.")
-@click.option("--epochs", type=click.IntRange(1), help="Of every network.  [default: 6, with --full the recipe's]")
+@click.option("--epochs", type=click.IntRange(1), help="Of every network.  [default: the recipe's]")
 @click.option(
     "--runs", type=click.Path(path_type=Path), multiple=True, metavar="RUN",
     help="A trained run in place of the networks; repeatable. It has to be of the same camera.",

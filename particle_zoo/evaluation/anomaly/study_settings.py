@@ -90,12 +90,12 @@ class Settings(pydantic.BaseModel):
 
     @classmethod
     def choose(cls, *, full: bool = False, epochs: int | None = None, **changes: Any) -> Self:
-        """The published set at full size, or a quarter of the sensor with short trainings; None stands for unchanged.
+        """A quarter of the sensor, or the published set at full size; None stands for unchanged.
 
         Raises:
             InputError: an impossible value, named.
         """
-        values: dict[str, Any] = dict(FULL if full else SMALL)
+        values: dict[str, Any] = dict(FULL) if full else {}
         values |= {name: value for name, value in changes.items() if value is not None}
         if epochs is not None:
             values["network_settings"] = {**values.get("network_settings", {}), "epochs": epochs}
@@ -130,8 +130,6 @@ class Settings(pydantic.BaseModel):
         return int(getattr(self, split))
 
 
-# Networks of the small form see a tenth of what the full recipe shows them; the difference is in the report.
-SMALL: dict[str, Any] = {"network_settings": {"epochs": 6, "crops": 8}}
 FULL: dict[str, Any] = {"shape": None, "train": 200, "events_per_frame": 8}
 
 
