@@ -270,10 +270,10 @@ def prepare(
         raise InputError(
             f"other regions reach into all {len(loaded)} patches of {dataset}; take them with --set several=true"
         )
-    if c.k != "scan" and c.k > len(patches):
-        raise InputError(f"k is {c.k}, more than the {len(patches)} patches of {dataset}; give a smaller --set k")
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     model = registry.create(card.name, **c.model_dump())
     model.preprocessor = model.preprocessor.fit(patches.images)
+    if c.k != "scan" and c.k > len(patches):
+        raise InputError(f"k is {c.k}, more than the {len(patches)} patches of {dataset}; give a smaller --set k")
     return ClusteringJob(card, model, dataset, patches, len(loaded) - len(patches), seed, precision, limit, init)
