@@ -236,7 +236,7 @@ def _print(title: str, found: dict[str, Any]) -> None:
         rows.append((f"beside: {name}; here {pair['ms']:.1f} ms for {same} result", f"{pair['plain_ms']:.1f}", ""))
     table(title, ("one frame at a time", "median ms", "95 % ms"), rows)
     if found["torch"]:
-        click.echo(f"PyTorch and Keras differ by {found['torch']['difference']:.1e} of the noise at most")
+        click.echo(f"PyTorch and Keras differ by {found['torch']['difference']:.0e} of the largest output at most")
 
 
 def _print_long(found: dict[str, Any]) -> None:
