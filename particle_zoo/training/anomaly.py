@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, LIMIT
 from particle_zoo.pipelines.frames import PEDESTAL
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import run_folder
-from particle_zoo.training.fit import compile_model, run_epochs
+from particle_zoo.training import fit, run_folder
 from particle_zoo.training.frame_crops import FrameCrops
 from particle_zoo.training.injection import EventBank
 from particle_zoo.training.session import digest
@@ -104,9 +104,9 @@ class AnomalyJob:
         """
         if self.init == "none":
             return
-        from particle_zoo.weights import load_run
+        from particle_zoo.weights import load_run, locate
 
-        self.model.start_from(load_run(self.init)[0])
+        self.model.start_from(load_run(locate(self.init))[0])
 
     def train(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
         """Fit, calibrate, measure; writes the artefact, card and figures, and returns the metrics.
@@ -134,7 +134,12 @@ class AnomalyJob:
             ) from error
         return finish(detector, self, folder, {"training_seconds": round(seconds, 1)}, quiet=quiet)
 
-    def fit(self, folder: Path | None = None, verbose: int | str = 0) -> dict[str, list[float]]:
+    def fit(
+        self,
+        folder: Path | None = None,
+        verbose: int | str = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> dict[str, list[float]]:
         """Train the network on crops; see `particle_zoo.training.fit.run_epochs`."""
         config, pedestal = self.model.zoo_config, self.model.preprocessor.pedestal
         frames = self.frames["train"]
@@ -144,15 +149,16 @@ class AnomalyJob:
         watched = FrameCrops(
             frames[-held:], pedestal, config, seed=self.seed + 1, bank=bank, crops=max(1, WATCHED // held)
         )
-        compile_model(self.model, len(crops))
+        fit.compile_model(self.model, len(crops))
         batches = list(watched.between(0, 1))
         inputs, targets = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
-        return run_epochs(
+        return fit.run_epochs(
             self.model,
             crops.between,
             steps=len(crops),
             epochs=config.epochs,
             watched=(inputs, targets),
+            callbacks=callbacks,
             folder=folder,
             verbose=verbose,
         )
@@ -208,8 +214,12 @@ def prepare(
         InputError: unusable settings or files, too few frames, or frames that are no pedestals.
     """
     from particle_zoo.data import camera
+    from particle_zoo.weights import locate
 
     settings, gentle = settle(card, overrides, init)
+    if init != "none":
+        # Before minutes of reading frames.
+        locate(init)
     finder = finder_from_dict({"kind": FINDERS[settings.finder], **settings.finder_settings})
     dataset = dataset or card.default_dataset
     source = {"data_dir": data_dir, "manual_dir": manual_dir, **data_overrides}
@@ -246,17 +256,11 @@ def _check(frames: dict[str, CameraFrames]) -> tuple[float, ...]:
     """The rates that there are enough calibration frames for.
 
     Raises:
-        InputError: too few frames, or of different sizes.
+        InputError: too few frames.
     """
     n = len(frames["train"])
     if n < FEWEST_FRAMES:
         raise InputError(f"a pedestal takes {FEWEST_FRAMES} training frames or more; received {n}")
-    for name, part in frames.items():
-        if part.shape[1:] != frames["train"].shape[1:]:
-            raise InputError(
-                f"the {name} frames have {size(part.shape[1:])}, the training frames {size(frames['train'].shape[1:])}; give "
-                f"frames of one camera"
-            )
     n = len(frames["calibration"])
     rates = tuple(rate for rate in RATES if rate * n + 1e-9 >= FEWEST)
     if not rates:

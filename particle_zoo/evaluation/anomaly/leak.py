@@ -21,6 +21,9 @@ WIDTHS = (3.0, 4.5, 6.0)
 CELL = 12.0
 """Side of the square that a spot has for itself, in sigmas."""
 
+EDGE = 1e-3
+"""A spot ends where its light is this part of its top, 3.7 sigmas from it."""
+
 MOST = 16
 """Spots a frame."""
 
@@ -68,8 +71,8 @@ def leak(
     """Share of the light of spots that appears in a reconstruction.
 
     With R the reconstruction, f a dark frame and l the light, the drawn light is d = R(f + l) - R(f). Two shares are
-    taken, and the larger one counts: sum(d) / sum(l), which knows a blurred copy, and sum(d l) / sum(l^2), which knows a
-    copy with a dark margin around it.
+    taken, and the larger one counts: sum(d) / sum(l) over the pixels of the spots, which knows a blurred copy, and
+    sum(d l) / sum(l^2), which knows a copy with a dark margin around it.
 
     Args:
         reconstruct: from counts of a frame to (rows, cols) counts above the pedestal.
@@ -92,7 +95,9 @@ def leak(
         for i, width in enumerate(widths):
             light = spots((image.shape[0], image.shape[1]), width, counts, np.random.default_rng((seed, n, i)))
             drawn = reconstruct(image + light).astype(np.float64) - dark
-            sums[width] += drawn.sum(), light.sum(), (drawn * light).sum(), (light.astype(np.float64) ** 2).sum()
+            lit = light > EDGE * light.max()
+            drawn, light = drawn[lit], light[lit].astype(np.float64)
+            sums[width] += drawn.sum(), light.sum(), (drawn * light).sum(), (light * light).sum()
     if not n:
         raise InputError("the leak is measured on dark frames; received none")
     shares = {
