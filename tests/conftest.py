@@ -3,9 +3,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -66,10 +68,47 @@ def _fresh_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="session")
+def one_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `layout`; no test may change it."""
+    return write_layout(tmp_path_factory.mktemp("layout") / "layout", n=60, seed=5)
+
+
 @pytest.fixture
-def layout(tmp_path: Path) -> Path:
+def layout(one_layout: Path, tmp_path: Path) -> Path:
     """A small folder in the public labelled layout: 60 simulated masks with stray files beside them."""
-    return write_layout(tmp_path / "layout", n=60, seed=5)
+    return Path(shutil.copytree(one_layout, tmp_path / "layout"))
+
+
+@contextlib.contextmanager
+def eager_steps() -> Iterator[None]:
+    """Trainings without graphs: tracing a network takes longer than twenty steps without."""
+    from particle_zoo.training.fit import compile_model
+
+    def eagerly(model: Any, steps_per_epoch: int) -> None:
+        compile_model(model, steps_per_epoch)
+        model.run_eagerly = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("particle_zoo.training.fit.compile_model", eagerly)
+        yield
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """`eager_steps` in one test."""
+    with eager_steps():
+        yield
+
+
+@pytest.fixture
+def plain_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two columns in the place of UMAP, which compiles for half a minute, where a test is not about it."""
+
+    def first_two(vectors: np.ndarray, **_: Any) -> np.ndarray:
+        return vectors[:, :2]
+
+    monkeypatch.setattr("particle_zoo.evaluation.embedding.umap_of", first_two)
 
 
 def write_layout(folder: Path, n: int, seed: int) -> Path:
@@ -125,16 +164,20 @@ def shallow() -> Iterator[None]:
         yield
 
 
+@functools.cache
+def _in_orbit(particle: str, seed: int) -> Clusters:
+    return simulate("timepix_300um", particle=particle, n=60, seed=seed, spectrum="orbit")
+
+
 def write_pixel_files(
     folder: Path, names: tuple[str, ...] = ("proton/a.parquet", "proton/b.clog", "electron/a.clog")
 ) -> Path:
     """Simulated Timepix clusters in files of several formats, one sub-folder a particle, with a note beside them."""
     from particle_zoo.detectors.writers import write
-    from particle_zoo.simulation import simulate
 
     for seed, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, simulate("timepix_300um", particle=path.parent.name, n=60, seed=seed, spectrum="orbit"))
+        write(path, _in_orbit(path.parent.name, seed))
     (folder / "notes.txt").write_text("run 7, 155 V\n")
     return folder

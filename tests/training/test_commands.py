@@ -26,7 +26,7 @@ from particle_zoo.embed import embed
 from particle_zoo.errors import InputError, ParticleZooError
 from particle_zoo.evaluate import evaluate
 from particle_zoo.predict import predict
-from particle_zoo.train import train
+from particle_zoo.train import main, train
 from particle_zoo.training.checkpoint import Checkpoint
 from particle_zoo.weights import publish
 
@@ -39,8 +39,11 @@ def invoke(command: click.Command, *arguments: Any) -> str:
     return result.output
 
 
-def labelled(layout: Path) -> list[Any]:
-    return ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", layout, "--data-dir", layout.parent / "data"]
+@pytest.fixture(scope="module")
+def source(one_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Options that name labelled clusters, prepared once."""
+    prepared = tmp_path_factory.mktemp("prepared")
+    return ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", one_layout, "--data-dir", prepared]
 
 
 def shell(*arguments: Any, cwd: Path) -> subprocess.Popen[str]:
@@ -68,10 +71,8 @@ def test_train_writes_the_whole_run_folder(trained: Path) -> None:
     assert not [p for p in trained.rglob("*") if ".tmp" in p.name]
 
 
-def test_evaluate_beside_its_baselines(trained: Path, layout: Path, tmp_path: Path) -> None:
-    output = invoke(
-        evaluate, trained, *labelled(layout), "--split", "all", "--json", tmp_path / "m.json", "--output", tmp_path
-    )
+def test_evaluate_beside_its_baselines(trained: Path, source: list[Any], tmp_path: Path) -> None:
+    output = invoke(evaluate, trained, *source, "--split", "all", "--json", tmp_path / "m.json", "--output", tmp_path)
     found = json.loads((tmp_path / "m.json").read_text())
     matrix = np.array(found["confusion_matrix"])
     assert matrix.sum() == found["n"]
@@ -102,19 +103,22 @@ def test_the_forest_knows_its_own_training_clusters(trained: Path) -> None:
     assert f"{n} of the {n} evaluated ids were trained on" in output
 
 
-def test_vae_from_training_to_map(layout: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("plain_map")
+def test_vae_from_training_to_map(source: list[Any], tmp_path: Path) -> None:
     run = tmp_path / "v"
-    invoke(train, "tiny_vae", *labelled(layout), "--output", run)
+    # As many steps as usual in a fifth of the epochs, each of which writes weights.
+    quick = ["--batch-size", 4, "--epochs", 20, "--set", "learning_rate=0.006"]
+    invoke(train, "tiny_vae", *source, "--output", run, *quick)
     history = pd.read_csv(run / "history.csv")
     assert {"bce", "kl", "val_bce", "val_kl"} <= set(history)
     assert history["val_bce"].min() < 0.8 * history["val_bce"].iloc[0]
-    invoke(evaluate, run, *labelled(layout), "--split", "all", "--json", tmp_path / "m.json")
+    invoke(evaluate, run, *source, "--split", "all", "--json", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())
     assert set(found["representations"]) == {"latent mean", "latent mean, metadata zeroed", "metadata alone", "pixels"}
     assert found["loss"] == pytest.approx(found["bce"] + 0.1 * found["kl"], rel=1e-3)
     # The pooling indices carry positions around the latent vector: another image's indices draw another image.
     assert found["bce_other_indices"] > 1.2 * found["bce"]
-    invoke(embed, run, *labelled(layout), "--groups", 3, "--output", tmp_path / "e", "--json", tmp_path / "e.json")
+    invoke(embed, run, *source, "--groups", 3, "--output", tmp_path / "e", "--json", tmp_path / "e.json")
     rows = pd.read_parquet(tmp_path / "e" / "latent.parquet")
     assert len(rows) == 60
     assert {"id", "umap_x", "umap_y", "kmeans", "dbscan", "direction", "z0", "z3"} <= set(rows)
@@ -122,13 +126,13 @@ def test_vae_from_training_to_map(layout: Path, tmp_path: Path) -> None:
     assert (tmp_path / "e" / "embedding.png").stat().st_size > 20_000
 
 
-def test_predict_on_csv_folder_and_frame(trained: Path, layout: Path, tmp_path: Path) -> None:
+def test_predict_on_csv_folder_and_frame(trained: Path, one_layout: Path, tmp_path: Path) -> None:
     frame = np.full((90, 70), 3900, np.uint16)
     frame[20:25, 30:35] = 6000
     frame[60, 5:60] = 6000
     fits.PrimaryHDU(frame).writeto(tmp_path / "f.fits")
-    one = next((layout / "clusters").glob("0*.csv"))
-    invoke(predict, trained, one, layout / "clusters", tmp_path / "f.fits", "--output", tmp_path / "p.csv")
+    one = next((one_layout / "clusters").glob("0*.csv"))
+    invoke(predict, trained, one, one_layout / "clusters", tmp_path / "f.fits", "--output", tmp_path / "p.csv")
     rows = pd.read_csv(tmp_path / "p.csv", dtype={"id": str})
     assert len(rows) == 1 + 60 + 2
     assert rows["id"].iloc[0] == one.stem
@@ -141,17 +145,21 @@ def test_predict_on_csv_folder_and_frame(trained: Path, layout: Path, tmp_path: 
     assert len(pd.read_parquet(tmp_path / "p.parquet")) == 1
 
 
-def test_publish_then_load_by_name(layout: Path, tmp_path: Path) -> None:
-    invoke(train, "tiny_cnn", *labelled(layout), "--output", tmp_path / "r", "--epochs", 1, *TINY, "--publish")
+@pytest.mark.usefixtures("eager")
+def test_publish_then_load_by_name(source: list[Any], one_layout: Path, tmp_path: Path) -> None:
+    invoke(train, "tiny_cnn", *source, "--output", tmp_path / "r", "--epochs", 1, *TINY, "--publish")
     model = particle_zoo.load("tiny_cnn")
-    clusters = particle_zoo.read(layout)
+    clusters = particle_zoo.read(one_layout)
     assert model.predict(model.preprocess(clusters), verbose=0).shape == (60, 3)
-    invoke(evaluate, "tiny_cnn", *labelled(layout), "--split", "all", "--output", tmp_path / "plots")
+    invoke(evaluate, "tiny_cnn", *source, "--split", "all", "--output", tmp_path / "plots")
 
 
-def test_half_weights_are_a_smaller_file_and_the_same_network(layout: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("eager")
+def test_half_weights_are_a_smaller_file_and_the_same_network(
+    source: list[Any], one_layout: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "r"
-    invoke(train, "tiny_cnn", *labelled(layout), "--output", run, "--epochs", 1, *TINY)
+    invoke(train, "tiny_cnn", *source, "--output", run, "--epochs", 1, *TINY)
     copy = publish(run, "tiny_cnn", place=tmp_path / "zoo", half=True)
     with h5py.File(copy / "model.weights.h5") as file:
         kept: list[np.dtype] = []
@@ -164,19 +172,20 @@ def test_half_weights_are_a_smaller_file_and_the_same_network(layout: Path, tmp_
         a, b = np.asarray(a), np.asarray(b)
         np.testing.assert_allclose(b, a, rtol=2**-11 if a.ndim > 1 else 0, atol=2**-25 if a.ndim > 1 else 0)
     assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(full.weights, half.weights, strict=True))
-    inputs = full.preprocess(particle_zoo.read(layout))
+    inputs = full.preprocess(particle_zoo.read(one_layout))
     np.testing.assert_allclose(half.predict(inputs, verbose=0), full.predict(inputs, verbose=0), atol=5e-3)
     (copy / "model.weights.h5").write_bytes(b"x")
     with pytest.raises(InputError, match="damaged"):
         particle_zoo.load("tiny_cnn", weights=copy)
 
 
-def test_settings_from_file_and_flags(layout: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("eager")
+def test_settings_from_file_and_flags(source: list[Any], tmp_path: Path) -> None:
     (tmp_path / "best.json").write_text(json.dumps({"filters": [4, 4], "dropout_rate": 0.1}))
     invoke(
         train,
         "tiny_cnn",
-        *labelled(layout),
+        *source,
         "--output",
         tmp_path / "r",
         "--params",
@@ -192,7 +201,7 @@ def test_settings_from_file_and_flags(layout: Path, tmp_path: Path) -> None:
     output = invoke(
         train,
         "tiny_cnn",
-        *labelled(layout),
+        *source,
         "--output",
         tmp_path / "s",
         "--init",
@@ -210,9 +219,9 @@ def test_settings_from_file_and_flags(layout: Path, tmp_path: Path) -> None:
     assert "tiny_cnn" in output
 
 
-def test_killed_and_resumed_equals_uninterrupted(layout: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_uninterrupted(source: list[Any], tmp_path: Path) -> None:
     """kill -9 after two epochs: same number of epochs, same validation losses."""
-    arguments = ["tiny_vae", *labelled(layout), "--epochs", 14, "--quiet"]
+    arguments = ["tiny_vae", *source, "--epochs", 14, "--quiet"]
     # A first run prepares the data, so that the kill comes during the training.
     invoke(train, *arguments, "--output", tmp_path / "whole")
     process = shell("particle_zoo.train", *arguments, "--output", "cut", cwd=tmp_path)
@@ -233,7 +242,7 @@ def test_killed_and_resumed_equals_uninterrupted(layout: Path, tmp_path: Path) -
 
 
 def test_killed_between_two_bad_epochs_stops_where_the_whole_run_stops(
-    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Early stopping had counted one of its two bad epochs; the learning rate was on its way down a cosine."""
     save = Checkpoint.save
@@ -243,7 +252,7 @@ def test_killed_between_two_bad_epochs_stops_where_the_whole_run_stops(
         save(self)
         shutil.copytree(self.path.parent, tmp_path / f"after-{self.epochs_done}")
 
-    arguments = ["tiny_cnn", *labelled(layout), "--epochs", 30, "--quiet"]
+    arguments = ["tiny_cnn", *source, "--epochs", 30, "--quiet"]
     arguments += ["--set", "patience=2", "--set", "learning_rate=0.01", "--set", "batch_size=8"]
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", save_and_copy)
@@ -259,10 +268,11 @@ def test_killed_between_two_bad_epochs_stops_where_the_whole_run_stops(
     np.testing.assert_allclose(resumed[["loss", "val_loss"]], whole[["loss", "val_loss"]], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_run_without_checkpoint_resumes_and_one_with_a_damaged_checkpoint_does_not(
-    layout: Path, tmp_path: Path
+    source: list[Any], tmp_path: Path
 ) -> None:
-    arguments = ["tiny_cnn", *labelled(layout), "--output", tmp_path / "r", "--epochs", 2, *TINY]
+    arguments = ["tiny_cnn", *source, "--output", tmp_path / "r", "--epochs", 2, *TINY]
     invoke(train, *arguments)
     for file in (tmp_path / "r").iterdir():
         if file.is_file() and file.name != "config.json":
@@ -275,8 +285,9 @@ def test_a_run_without_checkpoint_resumes_and_one_with_a_damaged_checkpoint_does
         invoke(train, *arguments, "--resume")
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_configuration_repeats_the_run_and_a_resume_keeps_to_it(layout: Path, tmp_path: Path) -> None:
-    source = labelled(layout)
+    source = ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", layout, "--data-dir", tmp_path / "data"]
     invoke(train, "tiny_cnn", *source, "--output", tmp_path / "a", "--epochs", 1, *TINY)
     start = ["tiny_cnn", *source, "--output", tmp_path / "b", "--epochs", 1, *TINY]
     invoke(train, *start, "--init", tmp_path / "a", "--split", "all")
@@ -295,8 +306,8 @@ def test_the_configuration_repeats_the_run_and_a_resume_keeps_to_it(layout: Path
         invoke(train, *start, "--init", tmp_path / "a", "--split", "all", "--resume")
 
 
-def test_ctrl_c_leaves_a_resumable_run(layout: Path, tmp_path: Path) -> None:
-    arguments = ["tiny_cnn", *labelled(layout), "--output", tmp_path / "r", "--epochs", 2000, "--quiet"]
+def test_ctrl_c_leaves_a_resumable_run(source: list[Any], tmp_path: Path) -> None:
+    arguments = ["tiny_cnn", *source, "--output", tmp_path / "r", "--epochs", 2000, "--quiet"]
     process = shell("particle_zoo.train", *arguments, cwd=tmp_path)
     for _ in range(12000):
         if (tmp_path / "r" / "checkpoint.npz").exists():
@@ -312,26 +323,32 @@ def test_ctrl_c_leaves_a_resumable_run(layout: Path, tmp_path: Path) -> None:
     invoke(train, *arguments, "--resume")
 
 
-def test_process_exits_with_2_and_without_traceback(tmp_path: Path) -> None:
-    process = shell("particle_zoo.train", "cnm", cwd=tmp_path)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2
+def test_the_command_exits_with_2_and_without_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["particle-zoo-train", "cnm"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].startswith("error: unknown model 'cnm'; did you mean cnn")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_protocols_that_train(layout: Path, tmp_path: Path) -> None:
-    common = [*labelled(layout), "--set", "epochs=8", "--set", "test_time_average=false"]
+@pytest.mark.usefixtures("eager")
+def test_protocols_that_train(source: list[Any], tmp_path: Path) -> None:
+    common = [*source, "--set", "epochs=1", "--set", "test_time_average=false"]
     invoke(evaluate, "tiny_cnn", *common, "--protocol", "kfold", "--folds", 2, "--json", tmp_path / "k.json")
     found = json.loads((tmp_path / "k.json").read_text())
     assert set(found["mean"]) == {"tiny_cnn", "random forest", "majority class"}
     assert found["n"] == sum(map(sum, found["runs"][0]["tiny_cnn"]["confusion_matrix"]))
     latent = [
-        *labelled(layout),
+        *source,
         "--set",
-        "steps=60",
+        "steps=4",
         "--protocol",
         "kfold",
         "--folds",
