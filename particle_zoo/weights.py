@@ -273,7 +273,7 @@ def write_card(folder: Path, model: Any, extra: dict[str, Any]) -> None:
         "weights_sha256": sha256(folder / WEIGHTS),
     }
     if parts := PARTS.get(card["task"]):
-        card["parts_sha256"] = {name: sha256(folder / name) for name in parts}
+        card["parts_sha256"] = {name: sha256(folder / name) for name in parts if (folder / name).exists()}
     write_json(folder / "card.json", {**card, **extra})
 
 
