@@ -14,6 +14,7 @@ import numpy as np
 
 from particle_zoo.cli import load_keras, table
 from particle_zoo.clusters import Clusters
+from particle_zoo.errors import InputError
 from particle_zoo.evaluation.simulation_speed import peak_mb
 from particle_zoo.registry import ModelCard
 
@@ -49,6 +50,8 @@ def measure(
     from particle_zoo import registry
 
     config = registry.config_class(name).from_settings(settings)
+    if registry.info(name).detector == "camera":
+        raise InputError(f"{name} takes frames of a camera, no clusters; use python -m particle_zoo.benchmark frames")
     rows, found, where = [], [], ""
     for precision in precisions:
         for batch_size in batch_sizes or (config.batch_size,):

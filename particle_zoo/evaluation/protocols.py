@@ -37,9 +37,10 @@ def kfold(name: str, overrides: dict[str, Any], options: dict[str, Any], *, quie
     """
     from sklearn.model_selection import StratifiedKFold
 
-    if registry.info(name).task == "autoencoder":
+    task = registry.info(name).task
+    if task not in ("classifier", "vae"):
         raise InputError(
-            f"--protocol kfold trains classifiers and variational autoencoders; {name} is an autoencoder; train and evaluate it"
+            f"--protocol kfold trains classifiers and variational autoencoders; {name} is for {task}; train and evaluate it"
         )
     card, clusters, classes = _load(name, options)
     truth = class_index(clusters, classes)
