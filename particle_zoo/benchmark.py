@@ -250,7 +250,7 @@ def anomaly(
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, help="Trainings of every method that depends on a seed.")
 @click.option("--patches", type=click.IntRange(20), default=1_000, help="Simulated patches of each mix.")
-@click.option("--epochs", type=click.IntRange(1), help="Of the autoencoder.  [default: 20, digits and MNIST 100]")
+@click.option("--epochs", type=click.IntRange(1), help="Of the autoencoder.  [default: 15, digits and MNIST 100]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting of the networks; repeatable.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder.  [default: runs/deep_clustering]")
 @click.option(

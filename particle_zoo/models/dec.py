@@ -39,12 +39,12 @@ class DECConfig(ZooConfig):
     """Settings of `DEC`; `epochs` and `learning_rate` are those of the pretraining."""
 
     size: int = pydantic.Field(SIZE, ge=8, le=512, description="side of a patch, px; a multiple of 4")
-    scaling: Literal["sqrt", "log"] = "sqrt"
+    scaling: Literal["sqrt", "log"] = "log"
     filters: tuple[int, int, int] = (32, 64, 128)
     units: tuple[int, ...] = pydantic.Field((), description="dense layers of the encoder instead of convolutions")
     latent: int = pydantic.Field(10, ge=1)
     k: int | Literal["scan"] = pydantic.Field(
-        5, description="clusters; scan: what is stable and separate, see scan_most"
+        "scan", description="clusters; scan: what is stable and separate, see scan_most"
     )
     scan_most: int = pydantic.Field(10, ge=2, le=100, description="most clusters a scan tries")
     found: int = pydantic.Field(0, ge=0, description="clusters a scan has found; set by the training")
@@ -255,7 +255,7 @@ def _card(name: str, config: DECConfig, parameters: int, summary: str, source: s
 
 @register_model(
     _card(
-        "dec", DECConfig(), 638_909, "patches of camera frames sorted into clusters without labels (DEC)",
+        "dec", DECConfig(), 638_959, "patches of camera frames sorted into clusters without labels (DEC)",
         "Xie et al., arXiv:1511.06335, with the convolutions of DCEC",
     ),
     DECConfig,
@@ -276,7 +276,7 @@ class IDECConfig(DECConfig):
 
 @register_model(
     _card(
-        "idec", IDECConfig(), 638_909, "the same with the reconstruction kept while clustering (IDEC)",
+        "idec", IDECConfig(), 638_959, "the same with the reconstruction kept while clustering (IDEC)",
         "Guo et al., IJCAI 2017, with the convolutions of DCEC",
     ),
     IDECConfig,
@@ -292,6 +292,7 @@ class TinyDECConfig(IDECConfig):
     size: int = pydantic.Field(32, ge=8, le=512)
     filters: tuple[int, int, int] = (4, 8, 8)
     latent: int = pydantic.Field(4, ge=1)
+    k: int | Literal["scan"] = 5
     scan_most: int = pydantic.Field(6, ge=2, le=100)
     cluster_steps: int = pydantic.Field(20, ge=1)
     restarts: int = pydantic.Field(3, ge=1)

@@ -98,7 +98,7 @@ class PatchPreprocessor:
     FIXED_SHAPE: ClassVar[bool] = True
 
     size: int = SIZE
-    scaling: str = "sqrt"
+    scaling: str = "log"
     noise: float = 1.0
 
     def fit(self, patches: np.ndarray) -> PatchPreprocessor:

@@ -13,8 +13,9 @@ from sklearn.datasets import load_digits
 from particle_zoo import InputError
 from particle_zoo.benchmark import benchmark
 from particle_zoo.cli import read_json
-from particle_zoo.evaluation.deep_clustering import hand_features, samples, scores, study
-from particle_zoo.evaluation.deep_clustering.hand_features import cluster, standardised
+from particle_zoo.evaluation.deep_clustering import samples, study
+from particle_zoo.evaluation.deep_clustering.hand_features import cluster, hand_features, standardised
+from particle_zoo.evaluation.deep_clustering.scores import scores
 from particle_zoo.models.dec import DEC
 from tests.patch_files import simple_patches
 

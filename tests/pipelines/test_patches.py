@@ -12,7 +12,7 @@ import pytest
 
 from particle_zoo import InputError
 from particle_zoo.data.patches import load_patches
-from particle_zoo.evaluation.deep_clustering import hand_features
+from particle_zoo.evaluation.deep_clustering.hand_features import hand_features
 from particle_zoo.pipelines.patches import LIMIT, PatchPreprocessor, cut_patches
 from particle_zoo.simulation.optical_tpc import Digitiser
 from particle_zoo.simulation.optical_tpc.patches import (
@@ -260,8 +260,7 @@ def test_mixes_deal_out_their_shares() -> None:
 def test_every_kind_looks_as_it_should(simulated: LabelledPatches) -> None:
     features = hand_features(simulated.images, PatchPreprocessor(size=64).fit(simulated.images).noise)
     middle = features.groupby(simulated.kinds).median()
-    assert middle["delta"].idxmax() == "nr"
-    assert middle["delta"]["nr"] > 1.5 * middle["delta"]["er_low"]
+    assert middle["delta"]["nr"] > 1.5 * middle["delta"][["er_low", "mip"]].max()
     assert middle["length"]["er_track"] > 1.4 * middle["length"][["nr", "er_low"]].max()
     assert middle["delta"]["mip"] < 0.6 * middle["delta"]["er_track"]
     assert middle["slimness"][["nr", "er_low"]].min() > 0.8 > middle["slimness"][["er_track", "mip"]].max()
@@ -277,7 +276,8 @@ def test_light_alone_has_the_shape_of_its_kind() -> None:
         light = [_light(_event(kind, rng, digitiser)[0], 100, rng, digitiser) for _ in range(9)]
         middle[kind] = hand_features(np.array(light, np.float32), noise=1.0).median()
     assert max(middle, key=lambda kind: middle[kind]["length"]) == "mip"
-    assert max(middle, key=lambda kind: middle[kind]["delta"]) == "nr"
+    # Tracks of electrons that fly along the drift are as bright as recoils.
+    assert middle["nr"]["delta"] > 1.5 * max(middle["er_low"]["delta"], middle["mip"]["delta"])
     assert middle["mip"]["length"] > 2 * middle["nr"]["length"]
     assert middle["mip"]["slimness"] < 0.5 < middle["nr"]["slimness"]
 

@@ -14,6 +14,9 @@ THRESHOLD = 0.6
 """In widths of the noise of a pixel; white noise is 0.14 of them after smoothing, so a pixel of it is above with a chance
 of 1 in 50,000."""
 
+FEWEST = 30
+"""Pixels of an object; a single bright pixel is as large after smoothing."""
+
 
 def hand_features(images: np.ndarray, noise: float) -> pd.DataFrame:
     """Integral, pixels, light density, slimness and length of the brightest object of every patch.
@@ -37,7 +40,8 @@ def hand_features(images: np.ndarray, noise: float) -> pd.DataFrame:
         if n:
             light = np.bincount(parts.ravel(), image.ravel(), n + 1)
             inside = parts == 1 + int(light[1:].argmax())
-            row[:] = _object(inside, image[inside])
+            if np.count_nonzero(inside) >= FEWEST:
+                row[:] = _object(inside, image[inside])
     return pd.DataFrame(rows, columns=list(FEATURES))
 
 

@@ -18,8 +18,8 @@ from particle_zoo.evaluation.deep_clustering.hand_features import cluster, hand_
 SETS = ("balanced", "unbalanced", "digits", "mnist")
 
 FORMS: dict[str, dict[str, Any]] = {
-    "balanced": {"filters": [16, 32, 64], "epochs": 20, "batch_size": 50, "cluster_steps": 600},
-    "unbalanced": {"filters": [16, 32, 64], "epochs": 20, "batch_size": 50, "cluster_steps": 600},
+    "balanced": {"filters": [16, 32, 64], "epochs": 15, "batch_size": 50, "cluster_steps": 400},
+    "unbalanced": {"filters": [16, 32, 64], "epochs": 15, "batch_size": 50, "cluster_steps": 400},
     "digits": {"size": 8, "units": [256, 256, 512], "epochs": 100, "batch_size": 128, "cluster_steps": 2_000},
     # Network, steps and interval of the papers.
     "mnist": {
@@ -51,13 +51,16 @@ class Sample:
         return len(np.unique(self.kinds))
 
 
-def sample(name: str, *, patches: int, size: int, data_dir: Path | None = None, mnist: Path | None = None) -> Sample:
+def sample(
+    name: str, *, patches: int, size: int, scaling: str = "log", data_dir: Path | None = None, mnist: Path | None = None
+) -> Sample:
     """A set by name.
 
     Args:
         name: one of `SETS`.
         patches: number of simulated patches.
         size: side of a patch, px.
+        scaling: of its counts, see `PatchPreprocessor`.
         data_dir: where simulated patches are kept.
         mnist: mnist.npz as Keras has it.
 
@@ -75,7 +78,7 @@ def sample(name: str, *, patches: int, size: int, data_dir: Path | None = None, 
     from particle_zoo.pipelines.patches import PatchPreprocessor
 
     loaded = load_patches("camera_frames/simulated_realistic", n=patches, mix=name, size=size, data_dir=data_dir)
-    preprocessor = PatchPreprocessor(size=size).fit(loaded.images)
+    preprocessor = PatchPreprocessor(size=size, scaling=scaling).fit(loaded.images)
     features = hand_features(loaded.images, preprocessor.noise)
     return Sample(name, preprocessor(loaded.images), loaded.kinds, lambda k, seed: cluster(features, k, seed))
 

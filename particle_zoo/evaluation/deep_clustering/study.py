@@ -69,7 +69,8 @@ def compare(
     chosen = {name: _settings(name, settings or {}) for name in sets}
     results = {}
     for name in sets:
-        whole = sample(name, patches=patches, size=chosen[name].get("size", 100), data_dir=data_dir, mnist=mnist)
+        given = {"size": 100} | {key: chosen[name][key] for key in ("size", "scaling") if key in chosen[name]}
+        whole = sample(name, patches=patches, data_dir=data_dir, mnist=mnist, **given)
         _begin(folder / name, {"settings": chosen[name], "images": len(whole.x), "kinds": whole.k}, force=force)
         found = []
         for seed in range(seeds):
