@@ -200,10 +200,12 @@ def test_a_method_without_threshold_and_white_noise(tmp_path: Path, monkeypatch:
 def test_a_network_takes_part(tmp_path: Path) -> None:
     network = Network(model="tiny_pedestal_ae", settings={"epochs": 1, "crops": 1})
     settings = tiny(networks={"tiny": network}, network_settings={})
-    result, _ = compare(settings, tmp_path, networks=True, data_dir=tmp_path / "data")
+    result, said = compare(settings, tmp_path, networks=True, data_dir=tmp_path / "data")
     methods = result["cells"][NAME]["methods"]
     assert {PLAIN, BASELINE, MATCHED, "tiny", "tiny, smoothed"} <= set(methods)
     assert methods["tiny"]["finder"]["kind"] == "MatchedFilter"
+    assert methods["tiny"]["twin"] == MATCHED
+    assert "tiny against matched filter, the same search without a network: " in said
     assert methods["tiny"]["area"]["retention"]["value"] > methods[BASELINE]["area"]["retention"]["value"]
     assert not list((tmp_path / NAME).glob("tmp*")), "residuals are not kept"
     run = tmp_path / NAME / "networks" / "tiny"

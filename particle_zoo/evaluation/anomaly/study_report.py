@@ -21,7 +21,8 @@ Numbers = dict[str, Any]
 
 LEGEND = (
     "light kept: of all events; minus G: the difference and its interval; an event: mean share of each one's light; false: regions "
-    "a dark frame; purity: lit pixels in regions; redpix: share of the emulated reconstruction's counts that is kept"
+    "a dark frame; purity: lit pixels in regions; redpix: share of the emulated reconstruction's counts that is kept; no common "
+    "mode: level, rows and columns taken out before"
 )
 
 COUNTED = "events count that leave light behind the shutter, whole ones where it takes none"
@@ -171,19 +172,26 @@ def _gates(gates: Sequence[Numbers], cell: Cell) -> None:
 
 
 def sentences(result: Numbers) -> list[str]:
-    """Who beats the online trigger, where, and who does not."""
+    """Who beats the online trigger, where, and who does not; and what networks add to the same search without one."""
     lines = []
     for name, one in result["methods"].items():
-        if name in (BASELINE, PLAIN):
-            continue
-        said = [
-            f"{_verdict(one['minus_g'][point]['retention'])} of light and {_verdict(one['minus_g'][point]['faint'])} of "
-            f"whole events below 1 keV {where}"
-            for point, where in ((AREA, "at equal area"), (RATE, "at equal false regions"))
-            if point in one["minus_g"]
-        ]
-        lines.append(f"{name} against G: {'; '.join(said)}")
+        if name not in (BASELINE, PLAIN):
+            lines.append(f"{name} against G: {_where(one['minus_g'])}")
+    for name, one in result["methods"].items():
+        if one["twin"] not in ("", BASELINE):
+            lines.append(
+                f"{name} against {one['twin']}, the same search without a network: {_where(one['minus_twin'])}"
+            )
     return lines
+
+
+def _where(minus: Numbers) -> str:
+    said = [
+        f"{_verdict(minus[point]['retention'])} of light and {_verdict(minus[point]['faint'])} of whole events below 1 keV {where}"
+        for point, where in ((AREA, "at equal area"), (RATE, "at equal false regions"))
+        if point in minus
+    ]
+    return "; ".join(said)
 
 
 def _verdict(found: Numbers) -> str:

@@ -137,7 +137,8 @@ def collect(kept: Numbers, masks: Numbers, settings: Settings, cell: Cell) -> Nu
 
     Returns:
         JSON-ready: `events` (their numbers), `occupancy`, `methods` (by name: `thresholds`, `finder`, `pixels`, `curve`,
-        measures at each point, `by_energy` and `e50` at each point, `minus_g` at the points both have), `gates`, `redpix`.
+        measures at each point, `by_energy` and `e50`, `minus_g` at the points both have, and `twin`, the same
+        search in another residual, with `minus_twin`), `gates`, `redpix`.
     """
     found = {name: Found(one, settings) for name, one in kept.items()}
     base = found[BASELINE]
@@ -150,14 +151,20 @@ def collect(kept: Numbers, masks: Numbers, settings: Settings, cell: Cell) -> Nu
             "whole": len(visible(events, whole=True)),
         },
         "occupancy": asdict(base.interval(statistic(base.sums[AREA], "occupancy"))),
-        "methods": {name: _method(one, base) for name, one in found.items()},
+        "methods": {name: _method(one, base, *_twin(name, found)) for name, one in found.items()},
         "gates": study_gates.judge(found, base, cell),
         "redpix": _redpix(found, masks, settings),
     }
     return numbers
 
 
-def _method(one: Found, base: Found) -> Numbers:
+def _twin(name: str, found: dict[str, Found]) -> tuple[str, Found | None]:
+    """The first method with the same search, in another residual: what is between them is due to the residuals."""
+    alike = next(other for other, one in found.items() if one.finder == found[name].finder)
+    return ("", None) if alike == name else (alike, found[alike])
+
+
+def _method(one: Found, base: Found, alike: str, twin: Found | None) -> Numbers:
     points = [point for point in POINTS if point in one.sums]
     return {
         "finder": one.finder,
@@ -167,12 +174,14 @@ def _method(one: Found, base: Found) -> Numbers:
         **{point: one.at(point) for point in points},
         "by_energy": {point: one.by_energy(point) for point in (RATE, AREA) if point in points},
         "e50": one.e50(RATE) if RATE in points else {},
-        "minus_g": {
-            point: one.minus(base, point)
-            for point in (RATE, AREA)
-            if one is not base and point in points and point in base.sums
-        },
+        "minus_g": {} if one is base else _minus(one, base),
+        "twin": alike,
+        "minus_twin": {} if twin is None else _minus(one, twin),
     }
+
+
+def _minus(one: Found, other: Found) -> Numbers:
+    return {point: one.minus(other, point) for point in (RATE, AREA) if point in one.sums and point in other.sums}
 
 
 def _redpix(found: dict[str, Found], masks: Numbers, settings: Settings) -> Numbers:
