@@ -25,6 +25,9 @@ LEGEND = (
     "mode: level, rows and columns taken out before"
 )
 
+SHOWN = 5e-5
+"""Differences up to this are printed as 0."""
+
 COUNTED = "events count that leave light behind the shutter, whole ones where it takes none"
 
 
@@ -197,7 +200,7 @@ def _where(minus: Numbers) -> str:
 def _verdict(found: Numbers) -> str:
     if found["value"] is None:
         return "nothing to compare"
-    word = "wins" if found["low"] > 0 else "loses" if found["high"] < 0 else "level,"
+    word = "wins" if found["low"] > SHOWN else "loses" if found["high"] < -SHOWN else "level,"
     return f"{word} {100 * found['value']:+.2f} [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}] points"
 
 
