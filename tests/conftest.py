@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before numpy is loaded. Workers share the cores; more threads each would burn them in waiting for one another.
+    _threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    os.environ.update(dict.fromkeys(_threads, "1"))
+
 import hypothesis
 import numpy as np
 import pytest

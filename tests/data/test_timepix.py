@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_number_of_clusters() -> None:
             tracemalloc.stop()
 
     peak(300)
-    assert peak(1800) < 1.5 * peak(600)
+    assert peak(1200) < 1.5 * peak(600)
 
 
 def test_fingerprint_knows_everything_a_simulation_depends_on() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from particle_zoo import Clusters
@@ -11,6 +12,7 @@ from particle_zoo.plots import embedding
 from tests.evaluation.stand_in import tracks
 
 
+@pytest.mark.usefixtures("plain_map")
 def test_representatives_show_energies_in_keV_and_masks_otherwise(tmp_path: Path, drawn: list[Figure]) -> None:  # noqa: N802
     clusters, length, _ = tracks(60)
     vectors = np.column_stack([length, np.random.default_rng(0).normal(size=(60, 4))])

@@ -39,7 +39,9 @@ def test_an_asymmetric_run_comes_back_bit_exact_and_unflipped(
     [*((name, (2304, 4096)) for name in WRITERS), ("sections.his", (2048, 2048)), ("sections.his", (2304, 2304))],
 )
 def test_whole_sensors(tmp_path: Path, name: str, shape: tuple[int, int]) -> None:
-    images = np.random.default_rng(1).poisson(100, (2, *shape)).astype(np.uint16)
+    images = asymmetric(2, shape)
+    # Noise takes ten times as long to pack, and as much time for every row.
+    images[:, :256] = np.random.default_rng(1).poisson(100, (2, 256, shape[1]))
     assert_array_equal(np.stack(list(open_frames(WRITERS[name](tmp_path / name, images)))), images)
 
 
