@@ -116,6 +116,7 @@ def on_split(source: str, options: dict[str, Any], context: click.Context, *, qu
     if task == "deep_clustering":
         from particle_zoo.evaluation.deep_clustering.on_run import on_run
 
+        refuse(context, ("split", "compare", "classes", "folds", "repeats"), "is not for models that sort patches")
         return on_run(source, options)
     model, config = load_run(folder)
     card = registry.info(config["model"])

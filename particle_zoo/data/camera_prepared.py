@@ -145,5 +145,5 @@ def _builder(source: FrameSource, data_dir: str | Path | None) -> Any:
 
 def _clean(folder: Path) -> None:
     # TFDS removes what it wrote when it fails, but for empty folders and a note about the configuration.
-    if not any(path.is_file() and ".config" not in path.parts for path in folder.rglob("*")):
+    if not any(path.is_file() and ".config" not in path.relative_to(folder).parts for path in folder.rglob("*")):
         shutil.rmtree(folder, ignore_errors=True)

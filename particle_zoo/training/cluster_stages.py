@@ -118,13 +118,11 @@ def kmeans_start(embedding: np.ndarray, clusters: int, *, restarts: int, seed: i
     Raises:
         InputError: fewer images than clusters.
     """
-    from sklearn.cluster import KMeans
-
     if clusters > len(embedding):
         raise InputError(
             f"{clusters} clusters need as many patches or more; received {len(embedding)}; give a smaller k"
         )
-    found = KMeans(clusters, n_init=restarts, random_state=seed).fit(embedding)
+    found = kmeans(embedding, clusters, restarts, seed)
     return found.cluster_centers_.astype(np.float32), found.labels_
 
 

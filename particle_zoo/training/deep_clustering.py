@@ -137,8 +137,13 @@ class ClusteringJob:
         return metrics
 
     def _pretrain(self, x: np.ndarray, folder: Path, quiet: bool) -> None:
-        path = folder / AUTOENCODER
-        if not path.exists():
+        path, history = folder / AUTOENCODER, folder / "history.csv"
+        done = len(pd.read_csv(history)) if path.exists() and history.exists() else 0
+        if done < self.model.zoo_config.epochs:
+            if path.exists():
+                # More epochs than before: where the best weights are looked for lie those of the clustering.
+                with replacing(folder / WEIGHTS) as temporary:
+                    shutil.copyfile(path, temporary)
             # A bar on a terminal, one line an epoch in a log file.
             verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
             pretrain(self.model, x, seed=self.seed, folder=folder, verbose=verbose)

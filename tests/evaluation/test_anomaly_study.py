@@ -269,7 +269,11 @@ def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0\.25 false regions a frame take 20 calibration frames; received 10"):
         compare(tiny(calibration=10, rate=0.5), tmp_path)
     with pytest.raises(InputError, match="--runs are of one camera, 2 noises and levels"):
-        compare(tiny(), tmp_path, cells(["realistic"], ["mild", "hard"]), runs=[tmp_path])
+        compare(tiny(), tmp_path, cells(["realistic"], ["mild", "hard"]), runs=[tmp_path], networks=True)
+    with pytest.raises(InputError, match=r"nowhere is no finished run of an anomaly model"):
+        compare(tiny(), tmp_path, runs=[tmp_path / "nowhere"], networks=True)
+    with pytest.raises(InputError, match="--classical leaves them out"):
+        compare(tiny(), tmp_path, runs=[tmp_path])
     with pytest.raises(InputError, match=r"signal: .* received 201"):
         Settings.choose(signal=201)
     assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 from particle_zoo import InputError
 from particle_zoo.anomaly import AnomalyDetector
 from particle_zoo.benchmark import benchmark
+from particle_zoo.detectors.camera import pedestal
 from particle_zoo.evaluation.anomaly import speed, speed_setup, torch_network
 from particle_zoo.layers import CropToInput, PadToStride
 
@@ -72,6 +73,16 @@ def test_the_stages_are_what_the_detector_does(untrained: tuple[AnomalyDetector,
         assert_array_equal(regions.labels, expected.labels)
         assert regions.table.equals(expected.table)
         assert list(ms)[0::2] == ["pedestal and common mode", "network", "score, MatchedFilter"]
+
+
+def test_the_trigger_is_timed_without_common_mode(
+    untrained: tuple[AnomalyDetector, list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, lit = untrained
+    assert detector.pedestal.common_mode
+    monkeypatch.setattr(pedestal, "remove_common_mode", lambda _: pytest.fail("the experiment's trigger has none"))
+    times = speed._trigger(detector, lit[:1], lit, 2)
+    assert 0 < times["median_ms"] <= times["p95_ms"]
 
 
 def test_the_model_of_a_run_is_measured_at_any_size(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -245,6 +246,20 @@ def test_a_run_goes_on_after_the_pretraining(run: Path, monkeypatch: pytest.Monk
         train.main([*given, "--resume", "--set", "latent=3"], standalone_mode=False)
 
 
+def test_more_epochs_go_on_with_the_autoencoder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    before = (copy / "autoencoder.weights.h5").read_bytes()
+    monkeypatch.setattr(DEC, "compile_args", lambda self: {"run_eagerly": True})
+    given = ["tiny_dec", "--dataset", str(run.parent / "patches.npz"), "--output", str(copy), *_set(*SETTINGS)]
+    result = CliRunner().invoke(train, [*given, "--epochs", "3", "--resume", "--quiet"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    history = pd.read_csv(copy / "history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2]
+    # The weights of the clustering never take the place of those of an earlier epoch that is still the best.
+    assert ((copy / "autoencoder.weights.h5").read_bytes() == before) == (history["loss"].argmin() < 2)
+    assert load_run(copy)[1]["config"]["epochs"] == 3
+
+
 def test_evaluate_sorts_other_patches(run: Path, tmp_path: Path) -> None:
     other = write_patches(tmp_path / "other.npz", 30, seed=1)
     found = tmp_path / "found.json"
@@ -256,6 +271,8 @@ def test_evaluate_sorts_other_patches(run: Path, tmp_path: Path) -> None:
     assert set(written["baselines"]) == {"k-means, 5 features", "Gaussians, 5 features"}
     assert set(written["recall"]) == {"dark", "spot", "line"}
     assert (tmp_path / "plots" / "clusters_evaluated.png").exists()
+    with pytest.raises(InputError, match="--compare is not for models that sort patches"):
+        evaluate.main([*given, "--compare", str(run)], standalone_mode=False)
     unknown = write_patches(tmp_path / "unknown.npz", 30, known=False)
     given = [str(run), "--dataset", str(unknown), "--output", str(tmp_path / "plots")]
     assert (

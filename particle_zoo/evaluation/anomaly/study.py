@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from particle_zoo.anomaly import CALIBRATION
 from particle_zoo.cli import progress, read_json, write_json
 from particle_zoo.detectors.camera import PedestalModel
 from particle_zoo.errors import InputError
@@ -54,12 +55,18 @@ def compare(
     Raises:
         InputError: settings that cannot be, other ones than the folder was started with, or runs of another camera.
     """
+    if runs and not networks:
+        raise InputError("--runs are networks, and --classical leaves them out; give one of the two")
     if runs and len(cells) > 1:
         raise InputError(f"--runs are of one camera, {len(cells)} noises and levels are asked for; give one of each")
     study_passes.rates(settings)
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise InputError(f"runs are told apart by the names of their folders; received {', '.join(names)}")
+    for run in runs:
+        # Before the minutes or hours of methods without a network.
+        if not (run / CALIBRATION).is_file():
+            raise InputError(f"--runs {run} is no finished run of an anomaly model; give its folder")
     folder = folder or Path("runs") / "anomaly"
     begin(folder, settings, force=force)
     result: Numbers = {"settings": settings.model_dump(mode="json"), "cells": {}}

@@ -73,6 +73,8 @@ def on_run(source: str | Path, options: dict[str, Any]) -> dict[str, Any]:
             ("method", *MEASURES, *(f"recall {kind}" for kind in found["recall"])),
             [(name, *(row[m] for m in MEASURES), *row["recall"].values()) for name, row in rows.items()],
         )
+    elif patches.labelled:
+        click.echo(f"{len(patches)} patches are too few to compare {c.clusters} clusters with their kinds")
     else:
         click.echo("the kinds of these patches are unknown: nothing to compare the clusters with")
     _draw(patches, labels, soft, embedding, model, _plots(source, folder, options))
