@@ -58,7 +58,7 @@ def predict_patches(
             except InputError as error:
                 raise InputError(f"{file}: {error}") from error
             labels = soft.argmax(1)
-            place = pd.DataFrame({"source": Path(file).name, "row": np.arange(len(patches))})
+            place = pd.DataFrame({"source": str(file), "row": np.arange(len(patches))})
             rows = place.assign(several=patches.several, cluster=labels)
             columns = [f"q{i}" for i in range(soft.shape[1])] + [f"z{i}" for i in range(embedding.shape[1])]
             write(pd.concat([rows, pd.DataFrame(np.hstack([soft, embedding]), columns=columns)], axis=1))

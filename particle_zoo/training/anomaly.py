@@ -225,10 +225,12 @@ def prepare(
     source = {"data_dir": data_dir, "manual_dir": manual_dir, **data_overrides}
     if data_seed is not None:
         source["seed"] = data_seed
-    frames = {
-        name: camera.load_frames(dataset, split, limit=limit if name == "train" else None, **source)
-        for name, split in SPLITS.items()
+    # The whole splits first: that prepares the set, of which a limit then takes a part without making frames again.
+    parts = {
+        name: camera.load_frames(dataset, SPLITS[name], limit=limit if name == "train" else None, **source)
+        for name in reversed(SPLITS)
     }
+    frames = {name: parts[name] for name in SPLITS}
     rates = _check(frames)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)

@@ -1,6 +1,8 @@
 """Labelled patches around single events, as they are cut out of frames: light on noise, less the pedestal.
 
-Every patch holds one event with its centre, or dark pixels alone. The rolling shutter is left out, so no event is cut.
+Every patch holds one event with its centre, or dark pixels alone. The rolling shutter is left out, so no event is cut. Dark
+patches are taken anywhere; those that a search cuts out are centred on a fluctuation it took for light, and are harder to tell
+from faint events.
 """
 
 from __future__ import annotations
