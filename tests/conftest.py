@@ -154,11 +154,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def shallow_efficientnet() -> Iterator[None]:
-    """EfficientNetB0 with one block a stage and a quarter of the width, where a test is about what is done with a network."""
+    """EfficientNetB0 and B1 with one block a stage and a quarter of the width, where a test is about what is done with them."""
     from keras.src.applications.efficientnet import EfficientNet
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.applications, "EfficientNetB0", functools.partial(EfficientNet, 0.25, 0.1, 224))
+        for backbone in ("EfficientNetB0", "EfficientNetB1"):
+            patch.setattr(keras.applications, backbone, functools.partial(EfficientNet, 0.25, 0.1, 224))
         yield
 
 

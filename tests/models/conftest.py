@@ -11,6 +11,7 @@ import pytest
 
 import particle_zoo
 from particle_zoo import Clusters
+from tests.conftest import shallow_efficientnet
 
 
 @functools.cache
@@ -18,6 +19,14 @@ def built(name: str, **settings: Any) -> Any:
     """A model that no test may change."""
     keras.config.set_dtype_policy("float32")
     return particle_zoo.create(name, **settings)
+
+
+@functools.cache
+def built_shallow(name: str, **settings: Any) -> Any:
+    """As `built`, with one block a stage."""
+    keras.config.set_dtype_policy("float32")
+    with shallow_efficientnet():
+        return particle_zoo.create(name, **settings)
 
 
 @pytest.fixture(scope="module")
