@@ -213,7 +213,7 @@ def show(name: str, result: dict[str, Any]) -> None:
     for method, row in result["methods"].items():
         gain = _text(row["gain"], "+") if "gain" in row else ""
         rows.append((method, *(_text(row[measure]) for measure in MEASURES), gain))
-    title = f"{name}: {result['n']:,} images of {result['k']} kinds; percent, mean [least, greatest] of {result['seeds']} seeds"
+    title = f"{name}: {result['n']:,} images of {result['k']} kinds; percent, mean (least to greatest) of {result['seeds']} seeds"
     table(title, ("method", *MEASURES, f"accuracy minus {START}"), rows)
     if len(kinds) <= 6:
         recalls = [
