@@ -44,7 +44,9 @@ def residual_panels(detector: AnomalyDetector, frame: npt.ArrayLike, path: Path,
             row, col = ((np.arange(n) - 0.5) * scale.block for n in outline.shape)
             axes[0, 2].contour(col, row, outline, levels=[0.5 / scale.block], colors=["tab:red"], linewidths=0.8)
         axes[0, 2].set(
-            title=f"residual, {len(regions)} regions at {rate:g} a dark frame", xlim=(0, cols), ylim=(rows, 0)
+            title=f"residual, {len(regions)} region{'s' * (len(regions) != 1)} at {rate:g} false a frame",
+            xlim=(0, cols),
+            ylim=(rows, 0),
         )
         bar = canvas.colorbar(shown, ax=axes[0].tolist(), shrink=0.8, extend="both")
         bar.set_label(f"counts, mean of {scale.block} x {scale.block}")
