@@ -31,6 +31,10 @@ OFTEN = 50
 """Frames after which what is not needed any more is dropped."""
 
 
+class TooFewRegionsError(InputError):
+    """Frames that have no threshold with as many regions as are asked for."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """How many false regions there are at every threshold; changing the rate takes no frames.
@@ -198,7 +202,8 @@ def calibrate(finder: Finder, scores: Iterable[npt.ArrayLike], rates: Sequence[f
         rates: mean numbers of regions a frame to be asked for later, such as (0.1, 1).
 
     Raises:
-        InputError: no frame, too few for a rate, maps of different shapes, NaN, or scores without as many regions.
+        InputError: no frame, too few for a rate, maps of different shapes, or NaN.
+        TooFewRegionsError: scores without as many regions.
     """
     if isinstance(rates, (str, bytes)) or not len(rates) or not all(is_number(rate) and rate > 0 for rate in rates):
         raise InputError(f"rates must be regions a frame, numbers above 0; received {rates!r}")
@@ -229,7 +234,7 @@ def calibrate(finder: Finder, scores: Iterable[npt.ArrayLike], rates: Sequence[f
     if not np.isfinite(floor):
         floor = float(np.nextafter(records[-1], np.float32(-np.inf))) if last else 0.0
     if _allowed(max(rates), n) >= last:
-        raise InputError(
+        raise TooFewRegionsError(
             f"these frames have {last / n:.3g} regions each at any threshold that was looked at, {max(rates):g} are more; "
             f"ask for fewer, or widen and merge less"
         )

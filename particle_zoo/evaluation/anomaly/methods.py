@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particle_zoo.detectors.camera import Finder, MatchedFilter, OnlineTrigger, PedestalModel, RegionFinder
+from particle_zoo.detectors.camera import Finder, MatchedFilter, OnlineTrigger, PedestalModel, RegionFinder, describe
 from particle_zoo.detectors.camera.trigger import THRESHOLD
+from particle_zoo.weights import sha256
 
 if TYPE_CHECKING:
     from particle_zoo.anomaly import AnomalyDetector
@@ -54,7 +58,8 @@ class Source:
         pedestals: of each residual.
         methods: on any of them.
         slow: residuals take longer than to read them from a disk.
-        digest: of what the residuals depend on besides the pedestal run.
+        files: that the residuals are made with.
+        leak: `leak` and `leak_passed` of a network, where its training has measured them.
     """
 
     name: str
@@ -62,14 +67,23 @@ class Source:
     pedestals: Mapping[str, PedestalModel]
     methods: Sequence[Method]
     slow: bool = False
-    digest: str = ""
+    files: Sequence[Path] = ()
+    leak: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Of the contents of the files, and of the methods with the settings of their finders."""
+        methods = [[one.name, one.residual, describe(one.finder), one.veto, one.own] for one in self.methods]
+        text = json.dumps([[sha256(path) for path in self.files], methods], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def of_pedestal(plain: PedestalModel) -> Source:
+def of_pedestal(plain: PedestalModel, files: Sequence[Path] = ()) -> Source:
     """What searches the frame minus its pedestal; leaving out hot pixels changes nothing for G, which removes sparks itself.
 
     Args:
         plain: pedestal of frames as they are.
+        files: it is read from.
     """
     methods = (
         Method(PLAIN, PEDESTAL, RegionFinder(mode="positive")),
@@ -77,36 +91,63 @@ def of_pedestal(plain: PedestalModel) -> Source:
         Method(NARROW, PEDESTAL, OnlineTrigger(dilation=10, merge=10), veto=False),
     )
     return Source(
-        PEDESTAL, lambda frame: {PEDESTAL: plain.subtract(frame, common_mode=False)}, {PEDESTAL: plain}, methods
+        PEDESTAL,
+        lambda frame: {PEDESTAL: plain.subtract(frame, common_mode=False)},
+        {PEDESTAL: plain},
+        methods,
+        files=files,
     )
 
 
-def of_common_mode(common: PedestalModel) -> Source:
+def of_common_mode(common: PedestalModel, files: Sequence[Path] = ()) -> Source:
     """What searches a frame without pedestal, level, rows and columns.
 
     Args:
         common: pedestal of frames after `remove_common_mode`, so that its noise is that of single pixels.
+        files: it is read from.
     """
     methods = (
         Method("G, no common mode", COMMON, OnlineTrigger()),
         Method("z-score, no common mode", COMMON, RegionFinder()),
         Method(MATCHED, COMMON, MatchedFilter()),
     )
-    return Source(COMMON, lambda frame: {COMMON: common.subtract(frame, common_mode=True)}, {COMMON: common}, methods)
+    return Source(
+        COMMON,
+        lambda frame: {COMMON: common.subtract(frame, common_mode=True)},
+        {COMMON: common},
+        methods,
+        files=files,
+    )
 
 
-def of_network(name: str, detector: AnomalyDetector, digest: str, *, smoothed: bool = True) -> Source:
+def of_network(
+    name: str,
+    detector: AnomalyDetector,
+    files: Sequence[Path],
+    *,
+    step: str = "network",
+    smoothed: bool = True,
+    leak: Mapping[str, Any] | None = None,
+) -> Source:
     """A trained network: the search of its run in its residual, and plain smoothing in the same one.
 
     Args:
         name: of the network.
         detector: of the run.
-        digest: of its weights.
+        files: of the run, those that its residual depends on.
+        step: what the name of the step begins with, so that no two sources have one name.
         smoothed: with the plain smoothing.
+        leak: see `Source`.
     """
     methods = [Method(name, name, detector.finder)]
     if smoothed:
         methods.append(Method(f"{name}, smoothed", name, RegionFinder()))
     return Source(
-        name, lambda frame: {name: detector.residual(frame)}, {name: detector.pedestal}, methods, True, digest
+        f"{step} {name}",
+        lambda frame: {name: detector.residual(frame)},
+        {name: detector.pedestal},
+        methods,
+        slow=True,
+        files=files,
+        leak=leak or {},
     )

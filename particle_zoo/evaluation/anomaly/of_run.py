@@ -188,8 +188,12 @@ def _grouped(events: pd.DataFrame) -> pd.DataFrame:
     """With the energies that were asked for, and a column of ranges of the drift."""
     # Deposits add up to the energy but for rounding.
     energy = [float(f"{value:.3g}") for value in events["energy_kev"]]
-    drift = pd.cut(events["z_mm"], [0.0, *DRIFTS.values()], labels=list(DRIFTS), right=False)
-    return events.assign(energy_kev=energy, drift=drift.astype(str))
+    return events.assign(energy_kev=energy, drift=drift_of(events["z_mm"]))
+
+
+def drift_of(z_mm: pd.Series) -> pd.Series:
+    """Name of the range of `DRIFTS` that each drift is in."""
+    return pd.cut(z_mm, [0.0, *DRIFTS.values()], labels=list(DRIFTS), right=False).astype(str)
 
 
 def counted(search: Search, frames: Iterable[np.ndarray], thresholds: Sequence[float]) -> pd.DataFrame:

@@ -108,6 +108,8 @@ def begin(folder: Path, settings: Settings, *, force: bool) -> None:
 MARK = "pedestal.npz"
 """First file of the folder of a cell."""
 
+WITHOUT_COMMON = "pedestal_common.npz"
+
 
 def _cell(
     settings: Settings,
@@ -129,6 +131,9 @@ def _cell(
     frames = CellFrames(settings, benchmark, sigma, lists, folder)
     found: Numbers = {}
     for source in _sources(settings, cell, folder, plain, common, runs, networks, data_dir, quiet):
+        twice = sorted(found.keys() & {method.name for method in source.methods})
+        if twice:
+            raise InputError(f"there is a search {twice[0]!r} already; rename the folder of the run")
         path = folder / "methods" / f"{plain_name(source.name)}.json"
         kept = read_json(path, what="results of the study") if path.exists() else {}
         if kept.get("digest") != source.digest:
@@ -136,7 +141,7 @@ def _cell(
             write_json(path, {"digest": source.digest, "methods": study_passes.measure(source, frames, quiet=quiet)})
             # Numbers that were read are those of every later start.
             kept = read_json(path, what="results of the study")
-        found |= kept["methods"]
+        found |= {name: {**one, **source.leak} for name, one in kept["methods"].items()}
     return study_results.collect(found, masks, settings, cell)
 
 
@@ -145,7 +150,7 @@ def _pedestals(
 ) -> tuple[PedestalModel, PedestalModel]:
     """Of the training frames as they are, and without their common mode."""
     found = []
-    for name, common in ((MARK, False), ("pedestal_common.npz", True)):
+    for name, common in ((MARK, False), (WITHOUT_COMMON, True)):
         path = folder / name
         if not path.exists():
             tell(f"pedestal of {settings.train} frames" + (", common mode taken out" if common else ""))
@@ -187,16 +192,18 @@ def _sources(
     quiet: bool,
 ) -> Iterator[Source]:
     """Sources of residuals, one after the other: a network is trained when its turn comes."""
-    yield of_pedestal(plain)
-    yield of_common_mode(common)
+    # Of all: the pixel lists are made with this pedestal.
+    files = [folder / MARK]
+    yield of_pedestal(plain, files)
+    yield of_common_mode(common, [*files, folder / WITHOUT_COMMON])
     if runs:
         for run in runs:
-            yield study_networks.source(run.name, run, plain)
+            yield study_networks.source(run.name, run, plain, files, step="run")
         return
     for name, network in settings.networks.items() if networks else ():
         own = folder / "networks" / plain_name(name)
         run = study_networks.trained(name, network, settings, cell, own, data_dir=data_dir, quiet=quiet)
-        yield study_networks.source(name, run, plain, smoothed=network.smoothed)
+        yield study_networks.source(name, run, plain, files, step="network", smoothed=network.smoothed)
 
 
 def plain_name(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def judge(found: Mapping[str, Found], base: Found, cell: Cell) -> list[Numbers]:
         cell: noise and level; there are gates for realistic and white noise.
 
     Returns:
-        One entry a method and gate: `method`, `gate`, `found` (text with the numbers), `passed`.
+        One entry a method and gate: `method`, `gate`, `found` (text with the numbers), `passed` (None without such events).
     """
     rules = {"realistic": _realistic, "white": _white}.get(cell.noise)
     return [] if rules is None else [gate for name, one in found.items() for gate in rules(name, one, base)]
@@ -63,12 +64,12 @@ def _realistic(name: str, one: Found, base: Found) -> list[Numbers]:
         false = float(np.mean(one.false[GATE]))
         passed = kept.value >= KEPT and discarded.value >= one.settings.discarded and false <= one.settings.rate
         text = f"{100 * kept.value:.2f} / {100 * discarded.value:.2f} / {false:.2f}"
-        gates.append(_gate(name, light, text, passed))
+        gates.append(_gate(name, light, text, passed, kept))
         share = one.interval(one.statistic(GATE, "whole", least=BRIGHT))
-        gates.append(_gate(name, bright, _percent(share), share.value >= EFFICIENCY))
+        gates.append(_gate(name, bright, _percent(share), share.value >= EFFICIENCY, share))
     if name != BASELINE:
         ahead = one.interval(difference(*(each.statistic(AREA, "light", least=BRIGHT) for each in (one, base))))
-        gates.append(_gate(name, behind, _percent(ahead, sign="+"), ahead.value >= -BEHIND))
+        gates.append(_gate(name, behind, _percent(ahead, sign="+"), ahead.value >= -BEHIND, ahead))
     return gates
 
 
@@ -77,10 +78,12 @@ def _white(name: str, one: Found, base: Found) -> list[Numbers]:
     discarded = one.interval(statistic(one.sums[AREA], "area_discarded"))
     gate = f"at least {WHITE_KEPT:.0%} of the light of events from {WHITE_KEV:g} keV on kept / at least {WHITE_DISCARDED:.0%} discarded"
     passed = kept.value >= WHITE_KEPT and discarded.value >= WHITE_DISCARDED
-    return [_gate(name, gate, f"{_percent(kept)} / {100 * discarded.value:.2f}", passed)]
+    return [_gate(name, gate, f"{_percent(kept)} / {100 * discarded.value:.2f}", passed, kept)]
 
 
-def _gate(method: str, gate: str, found: str, passed: bool) -> Numbers:
+def _gate(method: str, gate: str, found: str, passed: bool, of: Interval | None = None) -> Numbers:
+    if of is not None and math.isnan(of.value):
+        return {"method": method, "gate": gate, "found": "no such events", "passed": None}
     return {"method": method, "gate": gate, "found": found, "passed": bool(passed)}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from particle_zoo.cli import write_json
+from particle_zoo.cli import read_json, write_json
 from particle_zoo.detectors.camera import PedestalModel
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly.methods import Source, of_network
@@ -71,24 +73,37 @@ def trained(
     return folder
 
 
-def source(name: str, run: Path, plain: PedestalModel, *, smoothed: bool = True) -> Source:
+def source(
+    name: str, run: Path, plain: PedestalModel, files: Sequence[Path], *, step: str, smoothed: bool = True
+) -> Source:
     """A finished run as a source of residuals.
 
     Args:
         name: in tables.
         run: its folder.
         plain: pedestal of the frames that are searched.
+        files: of that pedestal.
+        step: what the name of the step begins with.
         smoothed: also search its residual with plain smoothing.
 
     Raises:
         InputError: a run of another camera.
     """
     from particle_zoo.anomaly import AnomalyDetector
-    from particle_zoo.weights import WEIGHTS, sha256
+    from particle_zoo.pipelines.frames import PEDESTAL
+    from particle_zoo.weights import WEIGHTS
 
     detector = AnomalyDetector.load(run)
     check_camera(run, detector.pedestal, plain)
-    return of_network(name, detector, sha256(run / WEIGHTS)[:16], smoothed=smoothed)
+    own = [run / part for part in ("config.json", WEIGHTS, PEDESTAL)]
+    return of_network(name, detector, [*files, *own], step=step, smoothed=smoothed, leak=leak_of(run))
+
+
+def leak_of(run: Path) -> dict[str, Any]:
+    """`leak` and `leak_passed` of a run; None where its training has not measured them."""
+    path = run / FINISHED
+    metrics = read_json(path, what="metrics of the run") if path.exists() else {}
+    return {key: metrics.get(key) for key in ("leak", "leak_passed")}
 
 
 def check_camera(run: Path, pedestal: PedestalModel, plain: PedestalModel) -> None:

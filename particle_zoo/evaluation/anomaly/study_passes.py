@@ -14,7 +14,7 @@ import pandas as pd
 
 from particle_zoo.cli import progress
 from particle_zoo.detectors.camera import Calibration, calibrate, describe
-from particle_zoo.detectors.camera.region_calibration import FEWEST
+from particle_zoo.detectors.camera.region_calibration import FEWEST, TooFewRegionsError
 from particle_zoo.detectors.camera.region_search import enlarged
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly import redpix_study
@@ -30,8 +30,8 @@ RATE, AREA, GATE, OWN = "rate", "area", "gate", "own"
 """Thresholds at which methods are looked at.
 
 `rate` has the false regions a frame that are asked for, in the calibration frames; `area` discards the share of the area
-that is asked for, in the frames with light; `gate` does both, with half of the false regions, so that they stay within what
-is allowed in other frames; `own` is that of the method's authors.
+that is asked for, in the frames with light that are judged; `gate` has half of the false regions, so that they stay within
+what is allowed in other frames, and knows nothing of the frames that are judged; `own` is that of the method's authors.
 """
 
 EVENTS = ("position", "id", "class", "energy_kev", "z_mm", "cut", "light")
@@ -126,9 +126,9 @@ def measure(source: Source, cell: CellFrames, *, quiet: bool = False) -> dict[st
             name = one.method.residual
             one.add(frame, one.method.score(residuals[name], source.pedestals[name]), truth, redpix)
     for one in judged:
-        one.thresholds[AREA] = area = one.scan.threshold(settings.area(cell.benchmark.noise))
+        one.thresholds[AREA] = one.scan.threshold(settings.area(cell.benchmark.noise))
         found = calibrations[one.method.name]
-        one.thresholds[GATE] = None if found is None else max(area, found.threshold(settings.rate / 2))
+        one.thresholds[GATE] = None if found is None else found.threshold(settings.rate / 2)
     false = _false(source, cell, judged, quiet)
     return {one.method.name: _told(one, false[one.method.name], settings) for one in judged}
 
@@ -152,7 +152,7 @@ def _calibrations(source: Source, cell: CellFrames, quiet: bool) -> dict[str, Ca
             scores = (method.score(residuals[method.residual], pedestal) for residuals in take())
             try:
                 found[method.name] = calibrate(method.finder, scores, rates(cell.settings))
-            except InputError:
+            except TooFewRegionsError:
                 # It never has as many regions: small frames, or a drift that lifts all of a frame over any threshold.
                 found[method.name] = None
     return found

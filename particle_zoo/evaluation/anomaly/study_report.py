@@ -11,7 +11,9 @@ import click
 
 from particle_zoo.cli import table
 from particle_zoo.detectors.camera.source import size
+from particle_zoo.evaluation.anomaly.leak import LIMIT
 from particle_zoo.evaluation.anomaly.methods import BASELINE, PLAIN
+from particle_zoo.evaluation.anomaly.of_run import DRIFTS, SPECIES
 from particle_zoo.evaluation.anomaly.study_gates import PUBLISHED
 from particle_zoo.evaluation.anomaly.study_passes import AREA, OWN, RATE
 from particle_zoo.evaluation.anomaly.study_settings import Cell, Settings
@@ -22,18 +24,24 @@ Numbers = dict[str, Any]
 LEGEND = (
     "light kept: of all events; minus G: the difference and its interval; an event: mean share of each one's light; false: regions "
     "a dark frame; purity: lit pixels in regions; redpix: share of the emulated reconstruction's counts that is kept; no common "
-    "mode: level, rows and columns taken out before"
+    "mode: level, rows and columns taken out before; leak: share of a spot's light that the network draws, and so erases, above "
+    f"{LIMIT:.0%} it copies light. Thresholds of equal area are taken from the frames that are judged and held fixed when these are "
+    "resampled; those of equal false regions are from other frames"
 )
 
 SHOWN = 5e-5
 """Differences up to this are printed as 0."""
+
+PASSED = {True: "passed", False: "FAILED", None: ""}
 
 COUNTED = "events count that leave light behind the shutter, whole ones where it takes none"
 
 
 def show(result: Numbers, settings: Settings, cell: Cell, folder: Path) -> None:
     """Print the tables, gates and sentences of `study_results.collect`, and draw light against area."""
-    methods, rate, area = result["methods"], settings.rate, settings.area(cell.noise)
+    called = {name: _called(name, one) for name, one in result["methods"].items()}
+    methods = {called[name]: one for name, one in result["methods"].items()}
+    rate, area = settings.rate, settings.area(cell.noise)
     click.echo(f"{_about(result, settings, cell)}\n{LEGEND}")
     _at_rate(
         methods, f"{cell.name}: at {rate:g} false region a frame, asked of {settings.calibration} calibration frames; %"
@@ -42,9 +50,12 @@ def show(result: Numbers, settings: Settings, cell: Cell, folder: Path) -> None:
     for kind in ("nr", "er", "nr, er"):
         point, where = (AREA, f"{area:.1%} discarded") if kind == "nr, er" else (RATE, f"{rate:g} false region a frame")
         _by_energy(methods, point, kind, f"{cell.name}: whole events found, {kind}, {where}; %, half the 95 % interval")
+    for kind in SPECIES:
+        _by_drift(methods, kind, f"{cell.name}: whole events found by drift, {kind}, {area:.1%} discarded; %")
     _pixels(methods, f"{cell.name}: pixels told apart (lit: above half the noise), and energy of 50 % efficiency, keV")
-    _redpix(result["redpix"], f"{cell.name}: masks against truth, by energy of nr and er: light kept / purity, %")
-    _gates(result["gates"], cell)
+    masks = {called.get(name, name): one for name, one in result["redpix"].items()}
+    _redpix(masks, f"{cell.name}: masks against truth, by energy of nr and er: light kept / purity, %")
+    _gates([{**gate, "method": called[gate["method"]]} for gate in result["gates"]], cell)
     for line in sentences(result):
         click.echo(line)
     click.echo(PUBLISHED)
@@ -52,6 +63,10 @@ def show(result: Numbers, settings: Settings, cell: Cell, folder: Path) -> None:
     curves = {name: one["curve"] for name, one in methods.items()}
     retention.against_area(path, curves, discarded=area, title=f"{cell.name}: light kept against area kept")
     click.echo(f"figure: {path}")
+
+
+def _called(name: str, one: Numbers) -> str:
+    return f"{name}, copies light" if one.get("leak_passed") is False else name
 
 
 def _about(result: Numbers, settings: Settings, cell: Cell) -> str:
@@ -108,11 +123,18 @@ def _at_area(methods: Numbers, title: str) -> None:
             _half(minus.get("faint"), sign="+"),
             _round(found["retention_redpix"], digits=1),
             _round(found["false_regions"], scale=1, digits=2),
+            _leak(one),
         ))  # fmt: skip
     columns = (
-        "method", "light kept", "minus G", "whole found", "minus G", "< 1 keV", "minus G", "redpix", "false",
+        "method", "light kept", "minus G", "whole found", "minus G", "< 1 keV", "minus G", "redpix", "false", "leak",
     )  # fmt: skip
     table(title, columns, rows)
+
+
+def _leak(one: Numbers) -> str:
+    if "leak" not in one:
+        return ""
+    return "unknown" if one["leak"] is None else f"{100 * one['leak']:.0f}"
 
 
 def _by_energy(methods: Numbers, point: str, kind: str, title: str) -> None:
@@ -129,6 +151,18 @@ def _by_energy(methods: Numbers, point: str, kind: str, title: str) -> None:
         rows.append((name, *cells, _efficiency(own.get(("mip", None)))))
     columns = ("method", *(f"{energy:g} keV\n({counts[energy]})" for energy in groups), f"mip\n({mips})")
     table(title, columns, rows)
+
+
+def _by_drift(methods: Numbers, kind: str, title: str) -> None:
+    groups = [(faint, drift) for faint in (True, False) for drift in DRIFTS]
+    counts: dict[tuple[bool, str], int] = {}
+    rows = []
+    for name, one in methods.items():
+        own = {(row["faint"], row["drift"]): row for row in one["by_drift"][AREA] if row["class"] == kind}
+        counts = {group: row["events"] for group, row in own.items()}
+        rows.append((name, *(_efficiency(own.get(group)) for group in groups)))
+    heads = (f"{'<' if faint else '>='} 1 keV\n{drift}\n({counts.get((faint, drift), 0)})" for faint, drift in groups)
+    table(title, ("method", *heads), rows)
 
 
 def _pixels(methods: Numbers, title: str) -> None:
@@ -168,7 +202,7 @@ def _gates(gates: Sequence[Numbers], cell: Cell) -> None:
         cells: list[str] = []
         for name in names:
             gate = found.get((method, name))
-            cells += ["", ""] if gate is None else [gate["found"], "passed" if gate["passed"] else "FAILED"]
+            cells += ["", ""] if gate is None else [gate["found"], PASSED[gate["passed"]]]
         rows.append((method, *cells))
     columns = ("method", *(text for number in range(1, len(names) + 1) for text in (f"gate {number}, %", "")))
     table(f"{cell.name}: gates", columns, rows)
@@ -179,11 +213,11 @@ def sentences(result: Numbers) -> list[str]:
     lines = []
     for name, one in result["methods"].items():
         if name not in (BASELINE, PLAIN):
-            lines.append(f"{name} against G: {_where(one['minus_g'])}")
+            lines.append(f"{_called(name, one)} against G: {_where(one['minus_g'])}")
     for name, one in result["methods"].items():
         if one["twin"] not in ("", BASELINE):
             lines.append(
-                f"{name} against {one['twin']}, the same search without a network: {_where(one['minus_twin'])}"
+                f"{_called(name, one)} against {one['twin']}, the same search without a network: {_where(one['minus_twin'])}"
             )
     return lines
 

@@ -14,6 +14,7 @@ from particle_zoo.evaluation.anomaly.bootstrap import Interval, Statistic, diffe
 from particle_zoo.evaluation.anomaly.events import SHARE, efficiency, half_efficiency, visible
 from particle_zoo.evaluation.anomaly.light import measures, statistic
 from particle_zoo.evaluation.anomaly.methods import BASELINE
+from particle_zoo.evaluation.anomaly.of_run import drift_of
 from particle_zoo.evaluation.anomaly.study_passes import AREA, GATE, OWN, RATE
 from particle_zoo.evaluation.anomaly.study_settings import Cell, Settings
 
@@ -32,7 +33,7 @@ class Found:
     """What one method has left of a study.
 
     Args:
-        kept: of `study_passes.measure`.
+        kept: of `study_passes.measure`; of networks with `leak` and `leak_passed`, None where they are unknown.
         settings: of the study.
     """
 
@@ -50,6 +51,7 @@ class Found:
         }
         self.false, self.pixels, self.finder = kept["false"], kept["pixels"], kept["finder"]
         self.attributed, self.curve = kept["attributed"], kept["curve"]
+        self.leak: Numbers = {key: kept[key] for key in ("leak", "leak_passed") if key in kept}
 
     def interval(self, of: Statistic) -> Interval:
         """Of a statistic over the frames with light."""
@@ -93,14 +95,19 @@ class Found:
         whole = visible(self.events[point], whole=True)
         some = whole[whole["class"].isin(CLASSES)]
         options: Numbers = {"n_frames": self.n, "resamples": self.settings.resamples, "seed": self.settings.seed}
-        tables = [
+        return _rows(
             efficiency(some, ("class", "energy_kev"), **options),
             efficiency(some, ("energy_kev",), **options).assign(**{"class": "nr, er"}),
             efficiency(whole, ("class",), **options).assign(energy_kev=None),
-        ]
-        return [
-            dict(zip(map(str, table.columns), row, strict=True)) for table in tables for row in table.to_numpy(object)
-        ]
+        )
+
+    def by_drift(self, point: str) -> list[Numbers]:
+        """Efficiency of whole events by class, energy (`faint` or not) and drift."""
+        whole = visible(self.events[point], whole=True)
+        some = whole[whole["class"].isin(CLASSES)]
+        some = some.assign(faint=some["energy_kev"] < FAINT, drift=drift_of(some["z_mm"]))
+        options: Numbers = {"n_frames": self.n, "resamples": self.settings.resamples, "seed": self.settings.seed}
+        return _rows(efficiency(some, ("class", "faint", "drift"), **options))
 
     def e50(self, point: str) -> Numbers:
         """Energy of half the efficiency, by class, of whole events."""
@@ -126,6 +133,10 @@ class Found:
         return {name: asdict(value) for name, value in found.items()}
 
 
+def _rows(*tables: pd.DataFrame) -> list[Numbers]:
+    return [dict(zip(map(str, table.columns), row, strict=True)) for table in tables for row in table.to_numpy(object)]
+
+
 def collect(kept: Numbers, masks: Numbers, settings: Settings, cell: Cell) -> Numbers:
     """Everything the report says.
 
@@ -137,8 +148,8 @@ def collect(kept: Numbers, masks: Numbers, settings: Settings, cell: Cell) -> Nu
 
     Returns:
         JSON-ready: `events` (their numbers), `occupancy`, `methods` (by name: `thresholds`, `finder`, `pixels`, `curve`,
-        measures at each point, `by_energy` and `e50`, `minus_g` at the points both have, and `twin`, the same
-        search in another residual, with `minus_twin`), `gates`, `redpix`.
+        measures at each point, `by_energy`, `by_drift` and `e50`, `minus_g` at the points both have, and `twin`, the same
+        search in another residual, with `minus_twin`; of networks `leak` and `leak_passed`), `gates`, `redpix`.
     """
     found = {name: Found(one, settings) for name, one in kept.items()}
     base = found[BASELINE]
@@ -171,8 +182,10 @@ def _method(one: Found, base: Found, alike: str, twin: Found | None) -> Numbers:
         "thresholds": one.thresholds,
         "pixels": one.pixels,
         "curve": one.curve,
+        **one.leak,
         **{point: one.at(point) for point in points},
         "by_energy": {point: one.by_energy(point) for point in (RATE, AREA) if point in points},
+        "by_drift": {point: one.by_drift(point) for point in (RATE, AREA) if point in points},
         "e50": one.e50(RATE) if RATE in points else {},
         "minus_g": {} if one is base else _minus(one, base),
         "twin": alike,
