@@ -15,7 +15,6 @@ from particle_zoo.evaluation.proton_electron import networks, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
 from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
-from particle_zoo.training.fit import compile_model
 from tests.evaluation.runs import untrained_run
 from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted, tiny
 
@@ -33,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("study") / "study"
     with pytest.MonkeyPatch.context() as patch:
         make_few(patch)
-        return folder, compare(tiny(), folder, quiet=True)
+        return folder, compare(tiny(fractions=(1.0,)), folder, quiet=True)
 
 
 def stop_at(
@@ -89,8 +88,9 @@ def test_an_interrupted_study_ends_as_if_it_had_not_been(
 
 def test_a_run_takes_the_place_of_the_pretraining(trained: Study, tmp_path: Path) -> None:
     run = trained[0] / "pretrained" / "tiny_cnn"
-    result = compare(tiny(seeds=1, fractions=(1.0,)), tmp_path / "s", pretrained=run, quiet=True)
+    result = compare(tiny(seeds=1), tmp_path / "s", pretrained=run, quiet=True)
     assert not (tmp_path / "s" / "pretrained").exists()
+    assert list(result["fractions"]["tiny_cnn, pretrained"]) == ["1", "0.1"]
     name = "tiny_cnn_pretrained-100-0"
     np.testing.assert_allclose(predicted(tmp_path / "s")[name], predicted(trained[0])[name], atol=1e-6)
     assert result["settings"]["pretrained"] == networks.check_start(tiny(), run)
@@ -109,16 +109,10 @@ def test_an_encoder_that_never_saw_times_serves_a_timepix1(shallow: None, tmp_pa
     assert networks.check_start(tiny(**names, size=64, network_settings={}), run)
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
     budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
-
-    def eagerly(model: Any, steps_per_epoch: int) -> None:
-        # Tracing an EfficientNet takes longer than twenty steps without.
-        compile_model(model, steps_per_epoch)
-        model.run_eagerly = True
-
-    monkeypatch.setattr("particle_zoo.training.fit.compile_model", eagerly)
     monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100, size=64, pretrain_size=32))
     arguments = ["proton_electron", "--seeds", "1", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]

@@ -14,8 +14,10 @@ from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.feed import first_inputs
 from particle_zoo.training.fit import fit
 from particle_zoo.training.fresh_statistics import FreshStatistics, batch_normalisations
+from tests.conftest import shallow_efficientnet
 
 
+@shallow_efficientnet()
 def test_statistics_are_those_of_all_batches_together_with_nothing_hidden(timepix3: Clusters) -> None:
     model = particle_zoo.create("tiny_effnet_ae", size=32)
     model.preprocessor = model.preprocessor.fit(timepix3)

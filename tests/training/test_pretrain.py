@@ -48,8 +48,9 @@ def test_what_the_user_sets_wins() -> None:
         settled(REAL, pretrain_epochs=-1)
 
 
-def test_a_training_from_other_weights_says_that_its_recipe_is_gentle(layout: Path, tmp_path: Path) -> None:
-    arguments = ["tiny_cnn", "--dataset", REAL, "--manual-dir", str(layout), "--data-dir", str(tmp_path / "data")]
+@pytest.mark.usefixtures("eager")
+def test_a_training_from_other_weights_says_that_its_recipe_is_gentle(one_layout: Path, tmp_path: Path) -> None:
+    arguments = ["tiny_cnn", "--dataset", REAL, "--manual-dir", str(one_layout), "--data-dir", str(tmp_path / "data")]
 
     def run(folder: str, *more: str) -> str:
         every = [*arguments, "--epochs", "1", "--output", str(tmp_path / folder), *more]
@@ -71,6 +72,7 @@ def test_models_without_targets_and_unknown_classes_are_left_alone() -> None:
     assert settle(registry.info("cnn"), {}, REAL, ("readout_error",), "none").pretrain_epochs == 0
 
 
+@pytest.mark.usefixtures("eager")
 def test_simulated_clusters_teach_and_are_seeded() -> None:
     settings = registry.config_class("tiny_cnn")(pretrain_epochs=2, pretrain_clusters=60).model_dump()
     one, two, other = (
@@ -81,6 +83,7 @@ def test_simulated_clusters_teach_and_are_seeded() -> None:
     assert not np.array_equal(one[0], other[0])
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_resumed_run_does_not_pretrain_again(layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["tiny_cnn", "--dataset", REAL, "--manual-dir", str(layout), "--data-dir", str(tmp_path / "data")]
     arguments += ["--output", str(tmp_path / "r"), "--set", "pretrain_epochs=1", "--set", "pretrain_clusters=30"]

@@ -20,9 +20,9 @@ from particle_zoo.detectors.writers import write
 from particle_zoo.predict import predict
 from particle_zoo.train import train
 from particle_zoo.training import run_folder, session
-from particle_zoo.training.fit import compile_model, fit
+from particle_zoo.training.fit import fit
 from particle_zoo.training.snapshots import examples, read
-from tests.conftest import write_pixel_files
+from tests.conftest import eager_steps, write_pixel_files
 
 SMALL = ["--set", "epoch_clusters=32", "--set", "watch_clusters=16", "--set", "fresh_statistics=32"]
 GROWING = ["--set", "progressive=[32]", "--set", "progressive_epochs=2", "--set", "snapshots=3"]
@@ -34,14 +34,7 @@ def run(command: click.Command, *arguments: Any) -> Result:
 
 @pytest.fixture(autouse=True, scope="module")
 def _without_graphs(shallow: None) -> Iterator[None]:
-    """Tracing an EfficientNet takes longer than twenty steps without."""
-
-    def eagerly(model: Any, steps_per_epoch: int) -> None:
-        compile_model(model, steps_per_epoch)
-        model.run_eagerly = True
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("particle_zoo.training.fit.compile_model", eagerly)
+    with eager_steps():
         yield
 
 

@@ -42,6 +42,7 @@ def run(layout: Path, output: Path, trials: int) -> dict[str, object]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_trials_is_the_total_and_the_test_split_is_never_loaded(
     layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
