@@ -5,8 +5,8 @@ residual. In the spirit of arXiv:2512.24290, whose layers, objectives and settin
 
 What can pass the bottleneck decides over everything:
 
-- Noise of single pixels that is independent of its neighbours cannot pass: a few numbers a block of pixels hold none of
-  it, and the best guess of the rest is the pedestal.
+- Noise of single pixels that is independent of its neighbours cannot pass, whatever is learned: k numbers for a block of n
+  pixels hold at most k / n of its variance (by default 32 / 256), and the best guess of the rest is the pedestal.
 - Light is smooth and passes more easily than noise. A bottleneck that is too wide, or has no bounds, draws spots and tracks
   that were in no training frame, and erases them from the residual. `evaluation.anomaly.leak` measures that share.
 - Rows, columns and the level of a frame are smooth too, but small. A code that is bounded (tanh, with noise in training, so that

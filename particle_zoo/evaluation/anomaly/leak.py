@@ -100,8 +100,9 @@ def leak(
             sums[width] += drawn.sum(), light.sum(), (drawn * light).sum(), (light * light).sum()
     if not n:
         raise InputError("the leak is measured on dark frames; received none")
+    # Of numpy: a reconstruction that is no number must not pass for one that draws nothing.
     shares = {
-        f"{width:g}": float(max(drawn / light, product / square))
+        f"{width:g}": float(np.max([drawn / light, product / square]))
         for width, (drawn, light, product, square) in sums.items()
     }
-    return {"leak": max(shares.values()), "leak_by_width": shares}
+    return {"leak": float(np.max(list(shares.values()))), "leak_by_width": shares}
