@@ -129,7 +129,7 @@ def _clusters(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any
 
 
 def _frames(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Callable[..., Any]]:
-    """A training on camera frames, and what begins it.
+    """A training on camera frames or jets, and what begins it.
 
     Raises:
         InputError: an option for clusters.
@@ -138,7 +138,7 @@ def _frames(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any])
 
     if options["classes"] is not None or options["split"] != "train":
         raise InputError(
-            f"{card.name} learns from frames without classes, on splits of its own; leave --classes and --split out"
+            f"{card.name} learns without classes, on splits of its own; leave --classes and --split out"
         )
     taken = ("seed", "dataset", "data_dir", "manual_dir", "limit", "precision", "init")
     trainer = importlib.import_module(session.TRAINERS[card.task])

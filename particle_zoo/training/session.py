@@ -20,7 +20,11 @@ from particle_zoo.training import progressive, run_folder, snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.fit import fit
 
-TRAINERS = {"anomaly": "particle_zoo.training.anomaly", "deep_clustering": "particle_zoo.training.deep_clustering"}
+TRAINERS = {
+    "anomaly": "particle_zoo.training.anomaly",
+    "deep_clustering": "particle_zoo.training.deep_clustering",
+    "compression": "particle_zoo.training.jets",
+}
 """Modules that train the models of a task; all other tasks learn from clusters, in this one."""
 
 SEED_CLASSES = ("xray", "electron", "muon")

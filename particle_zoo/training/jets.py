@@ -1,0 +1,227 @@
+"""Train autoencoders of jets into a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from particle_zoo import registry
+from particle_zoo.data import jets as jet_data
+from particle_zoo.errors import InputError
+from particle_zoo.jets import VARIABLES, Jets
+from particle_zoo.registry import ModelCard
+from particle_zoo.training import run_folder
+from particle_zoo.training.fit import compile_model, run_epochs
+from particle_zoo.weights import load_run, write_card
+
+WATCHED = 8192
+"""Validation jets a batch: nothing but memory limits it."""
+
+
+@dataclass(frozen=True)
+class JetJob:
+    """A model with fitted normalisation and the jets to train it on.
+
+    Args:
+        card: of the model.
+        model: a `JetAE`.
+        dataset: name of the data set.
+        training: jets of the training split.
+        validation: jets whose loss chooses the best epoch; with none the training loss does.
+        seed: of weights and order.
+        precision: dtype policy.
+        limit: of the training jets.
+        init: run folder whose weights the model starts from, or none.
+        fingerprint: of the source of the jets.
+    """
+
+    card: ModelCard
+    model: Any
+    dataset: str
+    training: Jets
+    validation: Jets
+    seed: int
+    precision: str
+    limit: int | None
+    init: str
+    fingerprint: str
+
+    def config(self) -> dict[str, Any]:
+        """What config.json says: everything needed to rebuild the model and to repeat the run."""
+        return {
+            "model": self.card.name,
+            "config": self.model.zoo_config.model_dump(mode="json"),
+            "preprocessing": self.model.preprocessor.to_dict(),
+            "classes": None,
+            "dataset": self.dataset,
+            "fingerprint": self.fingerprint,
+            "split": "train",
+            "init": self.init,
+            "seed": self.seed,
+            "precision": self.precision,
+            "limit": self.limit,
+            "backend": keras.backend.backend(),
+            "versions": run_folder.versions(),
+        }
+
+    def describe(self) -> str:
+        """What is trained on what."""
+        return (
+            f"{self.card.name}: {self.model.count_params():,} parameters, {len(self.training):,} training and "
+            f"{len(self.validation):,} validation jets of {self.dataset}"
+        )
+
+    def initialise(self) -> None:
+        """Start from the weights of another run of the same settings.
+
+        Raises:
+            InputError: weights that do not fit.
+        """
+        if self.init != "none":
+            self.model.start_from(load_run(self.init)[0])
+
+    def train(self, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+        """Fit, then write metrics, card and figures; returns the metrics. A checkpoint in the folder is continued.
+
+        Raises:
+            InputError: the training diverged.
+        """
+        from particle_zoo.evaluation.jets.after_training import after_training
+
+        # A bar on a terminal, one line an epoch in a log file.
+        verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
+        train_model(self.model, self.training, self.validation, seed=self.seed, folder=folder, verbose=verbose)
+        metrics = after_training(self.model, self.training, self.validation, folder)
+        write_card(folder, self.model, {"metrics": metrics, "dataset": self.dataset})
+        return metrics
+
+
+def prepare(
+    card: ModelCard,
+    overrides: dict[str, Any],
+    *,
+    seed: int,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    manual_dir: Path | None = None,
+    limit: int | None = None,
+    precision: str = "float32",
+    init: str = "none",
+) -> JetJob:
+    """Load the jets, build the model and fit its normalisation on the training jets.
+
+    Args:
+        card: of a model of this task.
+        overrides: settings of its configuration.
+        seed: of weights and order.
+        dataset: jets/simulated or jets/files; the card's default without it.
+        data_dir: as in `particle_zoo.data.jets.load_jets`.
+        manual_dir: as there.
+        limit: the first so many training jets.
+        precision: dtype policy.
+        init: run folder of the same settings to start from, or none.
+
+    Raises:
+        InputError: unusable settings or jets.
+    """
+    if init == "imagenet":
+        raise InputError(f"{card.name} has no ImageNet weights; give --init none or the folder of a run")
+    settings = registry.config_class(card.name).from_settings(overrides)
+    dataset = dataset or card.default_dataset
+    where: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "want": VARIABLES[settings.variables]}
+    training = jet_data.load_jets(dataset, "train", limit=limit, **where)
+    validation = jet_data.load_jets(dataset, "validation", allow_empty=True, **where)
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    model = registry.create(card.name, **settings.model_dump())
+    model.preprocessor = model.preprocessor.fit(training)
+    if len(validation):
+        # Before the first epoch ends, and before there is a run folder.
+        model.preprocess(validation)
+    found = jet_data.fingerprint(dataset, data_dir=data_dir, manual_dir=manual_dir)
+    return JetJob(card, model, dataset, training, validation, seed, precision, limit, init, found)
+
+
+def train_model(
+    model: Any,
+    training: Jets,
+    validation: Jets,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    verbose: int = 0,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+) -> dict[str, list[float]]:
+    """Train a model with a fitted normalisation; with a folder, resumably.
+
+    Args:
+        model: a `JetAE`.
+        training: jets to learn from, in a new order every epoch; what is left over of the last batch waits for the next.
+        validation: jets whose loss chooses the best weights; none: the training loss does.
+        seed: of the order.
+        folder: as in `particle_zoo.training.fit.fit`.
+        verbose: as in `keras.Model.fit`.
+        callbacks: further callbacks.
+
+    Returns:
+        The logged values by name, one an epoch of this call.
+
+    Raises:
+        InputError: the training diverged.
+    """
+    x = model.preprocess(training)
+    batch = min(model.zoo_config.batch_size, len(x))
+    steps = len(x) // batch
+    compile_model(model, steps)
+    watched = Reconstructions(model.preprocess(validation), WATCHED) if len(validation) else None
+    return run_epochs(
+        model,
+        partial(_batches, x, batch, seed),
+        steps=steps,
+        epochs=model.zoo_config.epochs,
+        watched=watched,
+        callbacks=callbacks,
+        folder=folder,
+        verbose=verbose,
+    )
+
+
+class Reconstructions(keras.utils.PyDataset):
+    """Batches of an array that are their own targets."""
+
+    def __init__(self, x: np.ndarray, batch: int) -> None:
+        super().__init__()
+        self.x, self.batch = x, batch
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.batch)
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        part = self.x[step * self.batch : (step + 1) * self.batch]
+        return part, part
+
+
+def _batches(x: np.ndarray, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
+    """All batches from one epoch to another: tf.data under TensorFlow, else a generator. The order depends on seed and epoch."""
+    steps = len(x) // batch
+
+    def whole() -> Iterator[np.ndarray]:
+        for epoch in range(first_epoch, epochs):
+            order = np.random.default_rng((seed, epoch)).permutation(len(x))[: steps * batch]
+            yield x[order].reshape(steps, batch, x.shape[1])
+
+    if keras.backend.backend() != "tensorflow":
+        return ((part, part) for shuffled in whole() for part in shuffled)
+    import tensorflow as tf
+
+    # One Python call an epoch: one a batch would take as long as the step itself.
+    signature = tf.TensorSpec((steps, batch, x.shape[1]), tf.float32)
+    shuffled = tf.data.Dataset.from_generator(whole, output_signature=signature)
+    return shuffled.unbatch().map(lambda part: (part, part)).prefetch(tf.data.AUTOTUNE)
