@@ -1,0 +1,262 @@
+"""The user's own files of jets: parquet, HDF5, CSV and ROOT, read a chunk at a time."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+
+from particle_zoo.cli import read_json
+from particle_zoo.data.jet_columns import CANONICAL, check_column, find_columns
+from particle_zoo.data.jet_tables.opening import SUFFIXES, open_table
+from particle_zoo.data.jet_tables.table import Block, JetTable
+from particle_zoo.errors import InputError
+from particle_zoo.jets import ANGLES, ENERGIES, ROUNDING, Jets
+
+SETTINGS_FILE = "jets.json"
+"""Beside the files: how to read them, where that differs from the defaults."""
+
+ROWS = 65_536
+"""Rows of a file in a chunk; events of a ROOT file."""
+
+LOWEST_MEDIAN_PT, HIGHEST_MEDIAN_PT = 0.5, 5000.0
+"""GeV. Beyond them no experiment has its jets: the unit is another one."""
+
+
+class JetFileSettings(pydantic.BaseModel):
+    """How to read files of jets; content of `jets.json`.
+
+    Args:
+        columns: column of a variable, e.g. {"pt": "Jet_pt"}, or a number in its place, in the unit of the file; others
+            are found by their names.
+        unit: of energies, momenta and masses in the files, GeV or MeV; GeV by default.
+        tree: of ROOT files with several.
+        event: column with the number of the event, whose jets stay together; where the rows of a file are events with
+            lists of jets, it is the number of the row by default.
+        trust_unit: do not question the unit.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    columns: dict[str, str | pydantic.FiniteFloat] = {}
+    unit: Literal["GeV", "MeV"] | None = None
+    tree: str | None = None
+    event: str | None = None
+    trust_unit: bool = False
+
+    @pydantic.field_validator("columns")
+    @classmethod
+    def _known(cls, columns: dict[str, str | float]) -> dict[str, str | float]:
+        unknown = next((name for name in columns if name not in CANONICAL), None)
+        if unknown is not None:
+            near = difflib.get_close_matches(
+                unknown.lower(), {name.lower(): name for name in CANONICAL}, n=1, cutoff=0.5
+            )
+            names = [name for name in CANONICAL if name.lower() in near] or ["pt", "eta", "phi", "m", "E"]
+            raise ValueError(f"{unknown} is no variable of a jet (did you mean {', '.join(names)}?)")
+        return columns
+
+    @classmethod
+    def from_pairs(cls, pairs: Mapping[str, Any]) -> JetFileSettings:
+        """Settings from `--set key=value`: unit, tree, event and trust_unit; any other key is a variable.
+
+        Raises:
+            InputError: an unknown variable, or a value that cannot be.
+        """
+        own = {name: value for name, value in pairs.items() if name in cls.model_fields and name != "columns"}
+        columns = {name: value for name, value in pairs.items() if name not in own}
+        return cls._checked({**own, "columns": columns}, "--set")
+
+    @classmethod
+    def _checked(cls, settings: dict[str, Any], source: str) -> JetFileSettings:
+        try:
+            return cls(**settings)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"][:2]) or "settings"
+            said = first["msg"].removeprefix("Value error, ")
+            raise InputError(
+                f"{source}: {place}: {said}; it may set {', '.join(cls.model_fields)}, columns being {{variable: column "
+                f"or number}}"
+            ) from error
+
+
+DEFAULTS = JetFileSettings()
+
+
+def iter_jets(
+    path: str | Path, want: Sequence[str], settings: JetFileSettings = DEFAULTS, *, keep: Sequence[str] = ()
+) -> Iterator[tuple[Jets, pd.DataFrame]]:
+    """Yield the jets of a file in chunks, and other columns of it as they are.
+
+    Args:
+        path: parquet, HDF5, CSV (.csv, .csv.gz) or ROOT.
+        want: variables, canonical names; energies in GeV. E and m are computed from each other where the file has one.
+        settings: which column is which, and the unit.
+        keep: columns of the file to give beside the jets; those of an event are repeated for each of its jets.
+
+    Yields:
+        Jets with the columns `want`, with `events` where the file or `settings.event` tells them, and a DataFrame of the
+        columns `keep` with one row a jet.
+
+    Raises:
+        InputError: no such file, damaged, empty, columns that are missing, no numbers, values that no jet has (NaN,
+            pt <= 0, m < 0, E below the momentum), or a median pt below 0.5 GeV or above 5 TeV in the unit.
+    """
+    path = Path(path)
+    with open_table(path, settings.tree) as table:
+        sources = find_columns(table, want, settings.columns)
+        if settings.event is not None:
+            check_column(table, settings.event, "event")
+        for name in keep:
+            check_column(table, name, "the output")
+        given = [source for source in sources.values() if isinstance(source, str)]
+        if not given:
+            raise InputError(f"{path}: every variable is a number in the settings; name the column of one at least")
+        unit = _unit(table, settings)
+        columns = list(dict.fromkeys([*given, *([settings.event] if settings.event else []), *keep]))
+        first = True
+        for block in table.blocks(columns, ROWS):
+            if block.frame.empty:
+                continue
+            jets = _jets(path, block, sources, unit, settings.event)
+            if first and not settings.trust_unit:
+                _check_scale(path, jets, unit)
+            first = False
+            yield _derived(path, block, jets, want), block.frame[list(keep)]
+        if first:
+            raise InputError(f"{path} holds no jets; give a file with one at least")
+
+
+def find(folder: str | Path) -> list[Path]:
+    """The files of jets in a folder, in the order of their names.
+
+    Raises:
+        InputError: no folder, or none in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name the folder with your files of jets")
+    found = sorted(path for path in folder.iterdir() if path.is_file() and _named(path))
+    if not found:
+        raise InputError(f"{folder} holds no file of jets; expected one of {', '.join(SUFFIXES)}")
+    return found
+
+
+def settings_of(folder: str | Path) -> JetFileSettings:
+    """How to read the files of a folder: its `jets.json` where there is one, else the defaults.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    path = Path(folder) / SETTINGS_FILE
+    return JetFileSettings._checked(read_json(path, what="reading settings") if path.exists() else {}, str(path))
+
+
+def _named(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def _unit(table: JetTable, settings: JetFileSettings) -> str:
+    if table.unit is None:
+        return settings.unit or "GeV"
+    if table.unit not in ("GeV", "MeV"):
+        raise InputError(f"{table.path} states its energies in {table.unit!r}; expected GeV or MeV")
+    if settings.unit not in (None, table.unit):
+        raise InputError(f"{table.path} states its energies in {table.unit}; leave out unit={settings.unit}")
+    return table.unit
+
+
+def _jets(path: Path, block: Block, sources: dict[str, str | float], unit: str, event: str | None) -> Jets:
+    values = np.empty((len(block.frame), len(sources)))
+    for i, (variable, source) in enumerate(sources.items()):
+        values[:, i] = _numbers(path, block, source) if isinstance(source, str) else source
+        if unit == "MeV" and variable in ENERGIES:
+            values[:, i] /= 1000
+    events = block.entries
+    if event is not None:
+        events = _whole(path, block, event)
+    jets = Jets(values, tuple(sources), events)
+    _check(path, block, jets)
+    return jets
+
+
+def _numbers(path: Path, block: Block, column: str) -> np.ndarray:
+    series = block.frame[column]
+    if series.dtype.kind not in "iuf":
+        odd = np.asarray(pd.to_numeric(series.astype(object), errors="coerce").isna())
+        i = int(odd.argmax())
+        raise InputError(
+            f"{path}, {block.place(i)}: {column} is {str(series.iloc[i])[:40]!r} ({series.dtype}); expected a number"
+        )
+    values = series.to_numpy(np.float64)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        i = int(bad.argmax())
+        raise InputError(f"{path}, {block.place(i)}: {column} is {values[i]}; remove such jets or repair the file")
+    return values
+
+
+def _whole(path: Path, block: Block, column: str) -> np.ndarray:
+    series = block.frame[column]
+    if series.dtype.kind in "iu" and series.max() <= np.iinfo(np.int64).max:
+        return series.to_numpy(np.int64)
+    values = _numbers(path, block, column)
+    # Above 2^53 floats leave out whole numbers: two events would be one.
+    bad = (values != np.round(values)) | (np.abs(values) > 2**53)
+    if bad.any():
+        i = int(bad.argmax())
+        raise InputError(f"{path}, {block.place(i)}: {column} is {values[i]}; events are whole numbers of 64 bits")
+    return values.astype(np.int64)
+
+
+def _check(path: Path, block: Block, jets: Jets) -> None:
+    def refuse(bad: np.ndarray, said: str, todo: str) -> None:
+        if bad.any():
+            i = int(bad.argmax())
+            values = {name: f"{value:g}" for name, value in zip(jets.columns, jets.values[i], strict=True)}
+            raise InputError(f"{path}, {block.place(i)}: {said.format(**values)}; {todo}")
+
+    has = set(jets.columns)
+    if "pt" in has:
+        refuse(jets.column("pt") <= 0, "pt is {pt} GeV", "expected more than 0; remove such jets")
+    if "m" in has:
+        refuse(jets.column("m") < 0, "m is {m} GeV", "expected 0 or more; remove such jets")
+    for name in sorted(has & ANGLES):
+        refuse(np.abs(jets.column(name)) > 2 * np.pi + ROUNDING, f"{name} is {{{name}}}", "expected an angle in rad")
+    if {"pt", "eta", "E"} <= has:
+        with np.errstate(over="ignore"):
+            momentum = jets.column("pt") * np.cosh(jets.column("eta"))
+        refuse(
+            jets.column("E") < momentum * (1 - ROUNDING),
+            "E is {E} GeV, below the momentum at pt {pt} GeV and eta {eta}",
+            "check which column is which",
+        )
+
+
+def _derived(path: Path, block: Block, jets: Jets, want: Sequence[str]) -> Jets:
+    with np.errstate(over="ignore", invalid="ignore"):
+        chosen = jets.select(want)
+    bad = ~np.isfinite(chosen.values).all(axis=1)
+    if bad.any():
+        i = int(bad.argmax())
+        raise InputError(f"{path}, {block.place(i)}: pt and eta give no finite energy; check which column is which")
+    return chosen
+
+
+def _check_scale(path: Path, jets: Jets, unit: str) -> None:
+    if "pt" not in jets.columns:
+        return
+    median = float(np.median(jets.column("pt")))
+    if LOWEST_MEDIAN_PT <= median <= HIGHEST_MEDIAN_PT:
+        return
+    other = "MeV" if unit == "GeV" else "GeV"
+    raise InputError(
+        f"{path}: the median pt is {median:,.4g} GeV if the file is in {unit}; give unit={other} (--set unit={other}), or "
+        f"trust_unit=true if it is right"
+    )
