@@ -180,7 +180,7 @@ def train_model(
     batch = min(model.zoo_config.batch_size, len(x))
     steps = len(x) // batch
     compile_model(model, steps)
-    watched = Reconstructions(model.preprocess(validation), WATCHED) if len(validation) else None
+    watched = ArrayBatches(model.preprocess(validation), WATCHED) if len(validation) else None
     return run_epochs(
         model,
         partial(_batches, x, batch, seed),
@@ -193,8 +193,8 @@ def train_model(
     )
 
 
-class Reconstructions(keras.utils.PyDataset):
-    """Batches of an array that are their own targets."""
+class ArrayBatches(keras.utils.PyDataset):
+    """One fixed pass over an array, for validation on any backend."""
 
     def __init__(self, x: np.ndarray, batch: int) -> None:
         super().__init__()
@@ -203,9 +203,8 @@ class Reconstructions(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.x) // self.batch)
 
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        part = self.x[step * self.batch : (step + 1) * self.batch]
-        return part, part
+    def __getitem__(self, step: int) -> tuple[np.ndarray]:
+        return (self.x[step * self.batch : (step + 1) * self.batch],)
 
 
 def _batches(x: np.ndarray, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
@@ -218,10 +217,10 @@ def _batches(x: np.ndarray, batch: int, seed: int, first_epoch: int, epochs: int
             yield x[order].reshape(steps, batch, x.shape[1])
 
     if keras.backend.backend() != "tensorflow":
-        return ((part, part) for shuffled in whole() for part in shuffled)
+        return ((part,) for shuffled in whole() for part in shuffled)
     import tensorflow as tf
 
     # One Python call an epoch: one a batch would take as long as the step itself.
     signature = tf.TensorSpec((steps, batch, x.shape[1]), tf.float32)
     shuffled = tf.data.Dataset.from_generator(whole, output_signature=signature)
-    return shuffled.unbatch().map(lambda part: (part, part)).prefetch(tf.data.AUTOTUNE)
+    return shuffled.unbatch().map(lambda part: (part,)).prefetch(tf.data.AUTOTUNE)
