@@ -1,0 +1,1 @@
+"""Jets as a TFDS data set."""
