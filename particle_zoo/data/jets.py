@@ -48,7 +48,7 @@ def load_jets(
         use_tfds: prepare and read through TFDS; by default where it is installed. Both ways give the same jets in the same
             order.
         want: the variables to have, energy and mass from one another where need be; without it all there are: pt, eta, phi,
-            m, E, or of files that have them the 27 of the xAOD study and E.
+            m, E, or of files that have them the 27 or 25 of the xAOD study and E.
 
     Returns:
         Jets with their events; energies in GeV.
@@ -59,6 +59,10 @@ def load_jets(
     found = source(dataset, manual_dir=manual_dir)
     if split not in (*SPLITS, "all"):
         raise InputError(f"--split must be {', '.join(SPLITS)} or all; received {split!r}")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be a whole number of 1 or more; received {limit!r}")
+    if want is not None:
+        found.check(want)
     splits = SPLITS if split == "all" else (split,)
     if use_tfds is None:
         use_tfds = importlib.util.find_spec("tensorflow_datasets") is not None
@@ -109,9 +113,7 @@ def source(dataset: str, *, manual_dir: str | Path | None = None) -> JetSource:
     """
     if parse(dataset) == SIMULATED:
         return Simulated()
-    if manual_dir is None:
-        raise InputError(f"{NAME}/{FILES} reads your own files; name their folder with --manual-dir")
-    return UserFiles(Path(manual_dir))
+    return UserFiles.of(None if manual_dir is None else Path(manual_dir))
 
 
 def parse(dataset: str) -> str:

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from particle_zoo.data.jet_columns import find_columns
+from particle_zoo.data.jet_files import SETTINGS_FILE, JetFileSettings, find, iter_jets, settings_of
+from particle_zoo.data.jet_tables.opening import open_table
 from particle_zoo.data.splits import assign_groups
 from particle_zoo.errors import InputError
-from particle_zoo.jets import AOD_27, Jets
+from particle_zoo.jets import AOD_25, AOD_27, Jets
 from particle_zoo.simulation.jets import COLUMNS, JETS, JETS_VERSION, generate
 
 SIMULATED, FILES = "simulated", "files"
@@ -45,6 +48,10 @@ class JetSource(Protocol):
     @property
     def jets(self) -> Jets:
         """All jets in an order that never changes, with the event of each."""
+        ...
+
+    def check(self, want: Sequence[str]) -> None:
+        """Check that the jets have some variables, without making or reading any."""
         ...
 
 
@@ -88,41 +95,44 @@ class Simulated:
         """All jets; the number of one is its event."""
         return Jets(generate(self.count, self.seed).values, COLUMNS, np.arange(self.count))
 
+    def check(self, want: Sequence[str]) -> None:
+        """Check that the jets have some variables.
+
+        Raises:
+            InputError: they do not.
+        """
+        Jets(np.empty((0, len(COLUMNS))), COLUMNS).select(want)
+
 
 @dataclass(frozen=True)
 class UserFiles:
-    """Jets of a folder of files.
+    """Jets of a folder of files; see `particle_zoo.data.jet_files`.
 
     Args:
         folder: with the files and, where their columns need to be named, a `jets.json`.
-
-    Raises:
-        InputError: no folder, or no files in it.
+        paths: the files, in order.
+        settings: how they are read.
     """
 
     folder: Path
+    paths: tuple[Path, ...]
+    settings: JetFileSettings
 
-    def __post_init__(self) -> None:
-        from particle_zoo.data import jet_files
+    @classmethod
+    def of(cls, folder: Path | None) -> UserFiles:
+        """The files of a folder, still unread.
 
-        if not self.folder.is_dir():
-            raise InputError(f"--manual-dir {self.folder} is no folder; name the folder with your files")
-        if not self.paths:
-            raise InputError(
-                f"{self.folder} has no files of jets; put some with {', '.join(jet_files.SUFFIXES)} into it"
-            )
+        Raises:
+            InputError: no folder, no files in it, or settings that cannot be.
+        """
+        if folder is None:
+            raise InputError(f"jets/{FILES} reads your own files; name their folder with --manual-dir")
+        return cls(folder, tuple(find(folder)), settings_of(folder))
 
     @property
     def config(self) -> str:
         """Name of the configuration."""
         return FILES
-
-    @cached_property
-    def paths(self) -> list[Path]:
-        """The files, in order."""
-        from particle_zoo.data import jet_files
-
-        return jet_files.find(self.folder)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -131,10 +141,8 @@ class UserFiles:
         Raises:
             InputError: two files with the same content, whose jets would be in two splits.
         """
-        from particle_zoo.data import jet_files
-
         digest = hashlib.sha256(f"{FILES}{FILES_VERSION}".encode())
-        settings = self.folder / jet_files.SETTINGS_FILE
+        settings = self.folder / SETTINGS_FILE
         seen: dict[bytes, Path] = {}
         for path in (*([settings] if settings.exists() else []), *self.paths):
             with path.open("rb") as file:
@@ -142,40 +150,46 @@ class UserFiles:
             if content in seen:
                 raise InputError(f"{path} is a copy of {seen[content].name}; remove one of them")
             seen[content] = path
-            digest.update(f"\0{path.relative_to(self.folder).as_posix()}\0".encode() + content)
+            digest.update(f"\0{path.name}\0".encode() + content)
         return digest.hexdigest()[:16]
 
     @cached_property
     def jets(self) -> Jets:
-        """All jets: the 27 variables of the xAOD study and E where the files have every one, else pt, eta, phi, m and E.
+        """All jets: pt, eta, phi, m, E, or the 27 or 25 variables of the xAOD study and E where every file has them.
 
         Raises:
             InputError: unusable files.
         """
-        from particle_zoo.data import jet_files
+        want = next((names for names in ((*AOD_27, "E"), (*AOD_25, "E")) if self._have(names)), COLUMNS)
+        return Jets.concat(list(self._numbered(want)))
 
-        settings = jet_files.settings_of(self.folder)
-        want = self._columns(settings)
-        return Jets.concat(list(self._numbered(want, settings)))
+    def check(self, want: Sequence[str]) -> None:
+        """Check that all files have some variables.
 
-    def _columns(self, settings: Any) -> Sequence[str]:
-        from particle_zoo.data import jet_files
-
+        Raises:
+            InputError: one of them does not.
+        """
         for path in self.paths:
-            if not set(AOD_27) <= set(jet_files.available(path, settings)):
-                return COLUMNS
-        return (*AOD_27, "E")
+            with open_table(path, self.settings.tree) as table:
+                find_columns(table, want, self.settings.columns)
 
-    def _numbered(self, want: Sequence[str], settings: Any) -> Iterator[Jets]:
-        from particle_zoo.data import jet_files
+    def _have(self, names: Sequence[str]) -> bool:
+        try:
+            self.check(names)
+        except InputError:
+            return False
+        return True
 
+    def _numbered(self, want: Sequence[str]) -> Iterator[Jets]:
         first = 0
         for path in self.paths:
             after = first
-            for part, _ in jet_files.iter_jets(path, want, settings):
-                events = np.arange(after, after + len(part)) if part.events is None else part.events
-                # Numbers that the files state hold for all of them; places in a file are of that file only.
-                events = events if settings.event or part.events is None else first + events
-                after = max(after, int(events.max(initial=-1)) + 1)
-                yield Jets(part.values, part.columns, events.astype(np.int64))
+            for part, _ in iter_jets(path, want, self.settings):
+                if self.settings.event is not None:
+                    # Numbers that the files state hold for all of them; places in a file are of that file only.
+                    yield part
+                    continue
+                events = np.arange(after, after + len(part)) if part.events is None else first + part.events
+                after = int(events[-1]) + 1
+                yield Jets(part.values, part.columns, events)
             first = after

@@ -23,7 +23,10 @@ SOURCES: dict[str, Source] = {
 """Source of each data set."""
 
 FRAMES = "camera_frames"
-"""The data set that has no clusters; see `particle_zoo.data.camera`."""
+"""A data set that has no clusters; see `particle_zoo.data.camera`."""
+
+JETS = "jets"
+"""Another one; see `particle_zoo.data.jets`."""
 
 
 def dataset_classes(dataset: str, *, manual_dir: str | Path | None = None) -> tuple[str, ...]:
@@ -142,8 +145,13 @@ def _parse(dataset: str) -> tuple[Source, str, str]:
             f"{name} holds whole frames, not clusters; particle_zoo.train and particle_zoo.evaluate take it with a model of "
             f"camera frames such as pedestal_ae, and particle_zoo.benchmark anomaly judges on it"
         )
+    if name == JETS:
+        raise InputError(
+            f"{name} holds jets, not clusters; particle_zoo.train and particle_zoo.evaluate take it with a model of jets such "
+            f"as ae_3d_200"
+        )
     if name not in SOURCES:
-        raise InputError(f"unknown data set {name!r}; there is {', '.join((*SOURCES, FRAMES))}")
+        raise InputError(f"unknown data set {name!r}; there is {', '.join((*SOURCES, FRAMES, JETS))}")
     configs = SOURCES[name].CONFIGS
     config = config or configs[0]
     if config not in configs:
