@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from particle_zoo.data.jet_tables.table import JetTable
+from particle_zoo.data.jet_tables.table import JetTable, shortened
 from particle_zoo.errors import InputError
 from particle_zoo.jets import AOD_27
 
@@ -22,9 +22,6 @@ NAME = re.compile(rf"(|.*?[_./])({'|'.join(ALIASES)})", re.IGNORECASE | re.DOTAL
 
 DERIVED = {"E": ("m", "pt", "eta"), "m": ("E", "pt", "eta")}
 """What energy and mass are computed from where a file lacks them."""
-
-SHOWN = 8
-"""Names of a list in an error."""
 
 Source = str | float
 """A column, or the constant that stands for a variable."""
@@ -51,7 +48,9 @@ def find_columns(table: JetTable, want: Sequence[str], given: Mapping[str, Sourc
             check_column(table, source, variable)
     groups: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for column in table.columns:
-        if match := NAME.fullmatch(column):
+        # uproot writes the length of every list beside it, nJet_pt of Jet_pt.
+        counts = column.startswith("n") and column[1:] in table.columns
+        if not counts and (match := NAME.fullmatch(column)):
             groups[match[1]][ALIASES[match[2].lower()]].append(column)
     # What is given says which jets are meant: the rest must not come from others.
     named = [match[1] for source in given.values() if isinstance(source, str) and (match := NAME.fullmatch(source))]
@@ -90,12 +89,6 @@ def check_column(table: JetTable, column: str, use: str) -> None:
     )
 
 
-def shortened(names: Sequence[str]) -> str:
-    """The first names of a list, and how many there are."""
-    more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more or "nothing"
-
-
 def _to_read(want: Sequence[str], given: Mapping[str, Source], group: Mapping[str, object]) -> list[Names | None]:
     def names_of(variable: str) -> Names | None:
         options = ((variable,), *((DERIVED[variable],) if variable in DERIVED else ()))
@@ -131,7 +124,5 @@ def _close(table: JetTable, name: str) -> str:
     # The end of a name says more than a long prefix that all share.
     ends = {re.split(r"[./_]", column)[-1].lower(): column for column in reversed(table.columns)}
     wholes = {column.lower(): column for column in reversed(table.columns)}
-    near = [
-        names[match] for names in (wholes, ends) for match in difflib.get_close_matches(name.lower(), names, cutoff=0.6)
-    ]
+    near = [names[match] for names in (wholes, ends) for match in difflib.get_close_matches(name.lower(), names, n=2)]
     return f" (did you mean {' or '.join(list(dict.fromkeys(near))[:3])}?)" if near else ""

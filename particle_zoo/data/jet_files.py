@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import pydantic
 
@@ -15,17 +14,15 @@ from particle_zoo.cli import read_json
 from particle_zoo.data.jet_columns import CANONICAL, check_column, find_columns
 from particle_zoo.data.jet_tables.opening import SUFFIXES, open_table
 from particle_zoo.data.jet_tables.table import Block, JetTable
+from particle_zoo.data.jet_values import check_scale, jets_of
 from particle_zoo.errors import InputError
-from particle_zoo.jets import ANGLES, ENERGIES, ROUNDING, Jets
+from particle_zoo.jets import Jets
 
 SETTINGS_FILE = "jets.json"
 """Beside the files: how to read them, where that differs from the defaults."""
 
 ROWS = 65_536
 """Rows of a file in a chunk; events of a ROOT file."""
-
-LOWEST_MEDIAN_PT, HIGHEST_MEDIAN_PT = 0.5, 5000.0
-"""GeV. Beyond them no experiment has its jets: the unit is another one."""
 
 
 class JetFileSettings(pydantic.BaseModel):
@@ -70,20 +67,28 @@ class JetFileSettings(pydantic.BaseModel):
         """
         own = {name: value for name, value in pairs.items() if name in cls.model_fields and name != "columns"}
         columns = {name: value for name, value in pairs.items() if name not in own}
-        return cls._checked({**own, "columns": columns}, "--set")
+        keys = f"{', '.join(name for name in cls.model_fields if name != 'columns')} or a variable such as pt"
+        return cls._checked({**own, "columns": columns}, "--set KEY=VALUE", f"KEY is {keys}")
 
     @classmethod
-    def _checked(cls, settings: dict[str, Any], source: str) -> JetFileSettings:
+    def of(cls, path: Path) -> JetFileSettings:
+        """Settings of a JSON file.
+
+        Raises:
+            InputError: no JSON, an unknown key or variable, or a value that cannot be.
+        """
+        may = f"it may set {', '.join(cls.model_fields)}"
+        return cls._checked(read_json(path, what="reading settings"), str(path), may)
+
+    @classmethod
+    def _checked(cls, settings: dict[str, Any], source: str, may: str) -> JetFileSettings:
         try:
             return cls(**settings)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"][:2]) or "settings"
             said = first["msg"].removeprefix("Value error, ")
-            raise InputError(
-                f"{source}: {place}: {said}; it may set {', '.join(cls.model_fields)}, columns being {{variable: column "
-                f"or number}}"
-            ) from error
+            raise InputError(f"{source}: {place}: {said}; {may}") from error
 
 
 DEFAULTS = JetFileSettings()
@@ -120,16 +125,18 @@ def iter_jets(
             raise InputError(f"{path}: every variable is a number in the settings; name the column of one at least")
         unit = _unit(table, settings)
         columns = list(dict.fromkeys([*given, *([settings.event] if settings.event else []), *keep]))
-        first = True
+        kinds: pd.Series | None = None
         for block in table.blocks(columns, ROWS):
             if block.frame.empty:
                 continue
-            jets = _jets(path, block, sources, unit, settings.event)
-            if first and not settings.trust_unit:
-                _check_scale(path, jets, unit)
-            first = False
-            yield _derived(path, block, jets, want), block.frame[list(keep)]
-        if first:
+            jets = jets_of(path, block, sources, want, unit=unit, event=settings.event)
+            kept = _like(path, block, block.frame[list(keep)], kinds)
+            if kinds is None:
+                kinds = kept.dtypes
+                if not settings.trust_unit:
+                    check_scale(path, jets, unit)
+            yield jets, kept
+        if kinds is None:
             raise InputError(f"{path} holds no jets; give a file with one at least")
 
 
@@ -155,7 +162,7 @@ def settings_of(folder: str | Path) -> JetFileSettings:
         InputError: the file holds something else.
     """
     path = Path(folder) / SETTINGS_FILE
-    return JetFileSettings._checked(read_json(path, what="reading settings") if path.exists() else {}, str(path))
+    return JetFileSettings.of(path) if path.exists() else DEFAULTS
 
 
 def _named(path: Path) -> bool:
@@ -172,91 +179,16 @@ def _unit(table: JetTable, settings: JetFileSettings) -> str:
     return table.unit
 
 
-def _jets(path: Path, block: Block, sources: dict[str, str | float], unit: str, event: str | None) -> Jets:
-    values = np.empty((len(block.frame), len(sources)))
-    for i, (variable, source) in enumerate(sources.items()):
-        values[:, i] = _numbers(path, block, source) if isinstance(source, str) else source
-        if unit == "MeV" and variable in ENERGIES:
-            values[:, i] /= 1000
-    events = block.entries
-    if event is not None:
-        events = _whole(path, block, event)
-    jets = Jets(values, tuple(sources), events)
-    _check(path, block, jets)
-    return jets
-
-
-def _numbers(path: Path, block: Block, column: str) -> np.ndarray:
-    series = block.frame[column]
-    if series.dtype.kind not in "iuf":
-        odd = np.asarray(pd.to_numeric(series.astype(object), errors="coerce").isna())
-        i = int(odd.argmax())
-        raise InputError(
-            f"{path}, {block.place(i)}: {column} is {str(series.iloc[i])[:40]!r} ({series.dtype}); expected a number"
-        )
-    values = series.to_numpy(np.float64)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        i = int(bad.argmax())
-        raise InputError(f"{path}, {block.place(i)}: {column} is {values[i]}; remove such jets or repair the file")
-    return values
-
-
-def _whole(path: Path, block: Block, column: str) -> np.ndarray:
-    series = block.frame[column]
-    if series.dtype.kind in "iu" and series.max() <= np.iinfo(np.int64).max:
-        return series.to_numpy(np.int64)
-    values = _numbers(path, block, column)
-    # Above 2^53 floats leave out whole numbers: two events would be one.
-    bad = (values != np.round(values)) | (np.abs(values) > 2**53)
-    if bad.any():
-        i = int(bad.argmax())
-        raise InputError(f"{path}, {block.place(i)}: {column} is {values[i]}; events are whole numbers of 64 bits")
-    return values.astype(np.int64)
-
-
-def _check(path: Path, block: Block, jets: Jets) -> None:
-    def refuse(bad: np.ndarray, said: str, todo: str) -> None:
-        if bad.any():
-            i = int(bad.argmax())
-            values = {name: f"{value:g}" for name, value in zip(jets.columns, jets.values[i], strict=True)}
-            raise InputError(f"{path}, {block.place(i)}: {said.format(**values)}; {todo}")
-
-    has = set(jets.columns)
-    if "pt" in has:
-        refuse(jets.column("pt") <= 0, "pt is {pt} GeV", "expected more than 0; remove such jets")
-    if "m" in has:
-        refuse(jets.column("m") < 0, "m is {m} GeV", "expected 0 or more; remove such jets")
-    for name in sorted(has & ANGLES):
-        refuse(np.abs(jets.column(name)) > 2 * np.pi + ROUNDING, f"{name} is {{{name}}}", "expected an angle in rad")
-    if {"pt", "eta", "E"} <= has:
-        with np.errstate(over="ignore"):
-            momentum = jets.column("pt") * np.cosh(jets.column("eta"))
-        refuse(
-            jets.column("E") < momentum * (1 - ROUNDING),
-            "E is {E} GeV, below the momentum at pt {pt} GeV and eta {eta}",
-            "check which column is which",
-        )
-
-
-def _derived(path: Path, block: Block, jets: Jets, want: Sequence[str]) -> Jets:
-    with np.errstate(over="ignore", invalid="ignore"):
-        chosen = jets.select(want)
-    bad = ~np.isfinite(chosen.values).all(axis=1)
-    if bad.any():
-        i = int(bad.argmax())
-        raise InputError(f"{path}, {block.place(i)}: pt and eta give no finite energy; check which column is which")
-    return chosen
-
-
-def _check_scale(path: Path, jets: Jets, unit: str) -> None:
-    if "pt" not in jets.columns:
-        return
-    median = float(np.median(jets.column("pt")))
-    if LOWEST_MEDIAN_PT <= median <= HIGHEST_MEDIAN_PT:
-        return
-    other = "MeV" if unit == "GeV" else "GeV"
-    raise InputError(
-        f"{path}: the median pt is {median:,.4g} GeV if the file is in {unit}; give unit={other} (--set unit={other}), or "
-        f"trust_unit=true if it is right"
-    )
+def _like(path: Path, block: Block, kept: pd.DataFrame, kinds: pd.Series | None) -> pd.DataFrame:
+    """The types of the first chunk: those of a CSV file are guessed anew in each."""
+    if kinds is None:
+        return kept
+    for name, kind in kinds.items():
+        found = kept[name].dtype
+        if found.kind == kind.kind or (kind.kind == "f" and found.kind in "iu"):
+            continue
+        if kind.kind != "O":
+            raise InputError(
+                f"{path}: {name} is {found} from {block.place(0)} on, before it is {kind}; write it alike in all rows"
+            )
+    return kept.astype({name: kind for name, kind in kinds.items() if kept[name].dtype.kind != kind.kind})

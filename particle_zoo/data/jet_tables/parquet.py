@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from particle_zoo.data.jet_tables.flat import flattened
 from particle_zoo.data.jet_tables.table import Block, JetTable, damaged
@@ -49,6 +50,14 @@ def _values(column: Any) -> Any:
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-        return column.to_pandas()
+        return _plain(column)
     counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return counts, column.flatten().to_pandas()
+    return counts, _plain(column.flatten())
+
+
+def _plain(column: Any) -> pd.Series:
+    import pyarrow as pa
+
+    # A block with a missing whole number keeps the type of the others.
+    whole = column.null_count and pa.types.is_integer(column.type)
+    return column.to_pandas(types_mapper=(lambda _: pd.Int64Dtype()) if whole else None)

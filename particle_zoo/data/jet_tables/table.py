@@ -13,6 +13,9 @@ import pandas as pd
 from particle_zoo.cli import sentence
 from particle_zoo.errors import InputError
 
+SHOWN = 8
+"""Names of a list in an error."""
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -70,3 +73,9 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:
         said = sentence(str(error))[:120] or type(error).__name__
         raise InputError(f"{path} is a damaged {kind} file ({said}); copy it again") from error
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first names of a list, and how many there are."""
+    more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more or "nothing"
