@@ -90,8 +90,8 @@ def eager_steps() -> Iterator[None]:
     """Trainings without graphs: tracing a network takes longer than twenty steps without."""
     from particle_zoo.training.fit import compile_model
 
-    def eagerly(model: Any, steps_per_epoch: int) -> None:
-        compile_model(model, steps_per_epoch)
+    def eagerly(model: Any, steps_per_epoch: int, **options: Any) -> None:
+        compile_model(model, steps_per_epoch, **options)
         model.run_eagerly = True
 
     with pytest.MonkeyPatch.context() as patch:

@@ -130,10 +130,6 @@ class JetAE(ZooModel):
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends.tolist(), rates) if len(ends) else rates[0]
         return keras.optimizers.AdamW(rate, beta_1=0.9, beta_2=0.99, weight_decay=c.weight_decay)
 
-    def compile_args(self) -> dict[str, Any]:
-        # A step takes a millisecond: calling it would take as long.
-        return {"steps_per_execution": 32}
-
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:

@@ -24,9 +24,9 @@ REPEATS = 10
 """An epoch with repetition draws at most so many times as there are clusters."""
 
 
-def compile_model(model: Any, steps_per_epoch: int) -> None:
-    """Compile with the model's own optimizer, loss and metrics."""
-    model.compile(optimizer=model.make_optimizer(steps_per_epoch), **model.compile_args())
+def compile_model(model: Any, steps_per_epoch: int, **options: Any) -> None:
+    """Compile with the model's own optimizer, loss and metrics, and further options of `compile`."""
+    model.compile(optimizer=model.make_optimizer(steps_per_epoch), **model.compile_args(), **options)
     model.optimizer.build(model.trainable_variables)
 
 

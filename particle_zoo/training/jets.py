@@ -178,12 +178,12 @@ def train_model(
     """
     x = model.preprocess(training)
     batch = min(model.zoo_config.batch_size, len(x))
-    steps = len(x) // batch
-    compile_model(model, steps)
+    steps, together = _whole_executions(len(x) // batch)
+    compile_model(model, steps, steps_per_execution=together)
     watched = ArrayBatches(model.preprocess(validation), WATCHED) if len(validation) else None
     return run_epochs(
         model,
-        partial(_batches, x, batch, seed),
+        partial(_batches, x, steps, batch, seed),
         steps=steps,
         epochs=model.zoo_config.epochs,
         watched=watched,
@@ -207,9 +207,19 @@ class ArrayBatches(keras.utils.PyDataset):
         return (self.x[step * self.batch : (step + 1) * self.batch],)
 
 
-def _batches(x: np.ndarray, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
+MOST_TOGETHER = 64
+"""A step takes a millisecond, and calling it as long: so many are called at once."""
+
+
+def _whole_executions(steps: int) -> tuple[int, int]:
+    """Steps an epoch, and how many of them are called together: a divisor, for Keras ends no execution early."""
+    most = min(steps, MOST_TOGETHER)
+    together = min(range(-(-most // 2), most + 1), key=lambda k: (steps % k, -k))
+    return steps - steps % together, together
+
+
+def _batches(x: np.ndarray, steps: int, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
     """All batches from one epoch to another: tf.data under TensorFlow, else a generator. The order depends on seed and epoch."""
-    steps = len(x) // batch
 
     def whole() -> Iterator[np.ndarray]:
         for epoch in range(first_epoch, epochs):
