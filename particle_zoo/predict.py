@@ -1,6 +1,7 @@
 """`python -m particle_zoo.predict NAME_OR_RUN FILE...`: classes or latent vectors for a user's own files.
 
 Of camera frames, with a model that was trained on pedestals: the regions with light, see `particle_zoo.predict_frames`.
+Of jets, with an autoencoder of them: what it makes of each, see `particle_zoo.predict_jets`.
 With `--features FILE...` and no model: the features and morphological classes of the clusters.
 """
 
@@ -29,8 +30,11 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import averaged
 from particle_zoo.frame_options import CLUSTER_OPTIONS, FRAME_OPTIONS, NO_CLUSTERS, NO_FRAMES, frame_options, refuse
 from particle_zoo.predict_frames import predict_frames
+from particle_zoo.predict_jets import predict_jets
 from particle_zoo.predict_patches import predict_patches
 from particle_zoo.table_file import appending, check_table
+
+NO_JET_CLUSTERS = "is about clusters of hits, and this model is for jets"
 
 CHUNK = 4096
 """Clusters predicted at a time; bounds the memory of a directory of files."""
@@ -71,7 +75,8 @@ def predict(
     Hit streams and frames are clustered. Files are read, clustered and predicted a part at a time. A model that was
     trained on pedestals of a camera takes camera frames (HIS, ROOT, HDF5, NumPy, TIFF, FITS) and gives one row a region
     with light; --set then takes transpose, rotate, dataset and partial_run. A clustering of patches takes the files of
-    --crop and gives one row a patch.
+    --crop and gives one row a patch. An autoencoder of jets takes files of jets (parquet, HDF5, CSV, ROOT) and gives one row a
+    jet; --set then takes unit, tree, event, trust_unit and the column of a variable, as pt=Jet_pt.
     """
     context, of_frames = click.get_current_context(), {name: settings.pop(name) for name in FRAME_OPTIONS}
     if output is not None:
@@ -90,11 +95,14 @@ def predict(
 
         folder = locate(model)
         task = task_of(folder)
-        if task in ("anomaly", "deep_clustering"):
-            refuse(context, CLUSTER_OPTIONS, NO_CLUSTERS)
+        if task in ("anomaly", "deep_clustering", "compression"):
+            refuse(context, CLUSTER_OPTIONS, NO_JET_CLUSTERS if task == "compression" else NO_CLUSTERS)
             if task == "anomaly":
                 own = {"reading": settings["reading"], **of_frames}
                 found = predict_frames(folder, files, output, force=force, quiet=quiet, **own)
+            elif task == "compression":
+                refuse(context, FRAME_OPTIONS, NO_FRAMES)
+                found = predict_jets(folder, files, output, reading=settings["reading"], force=force, quiet=quiet)
             else:
                 refuse(context, ("reading", *FRAME_OPTIONS), "is for models that find regions; this one sorts patches")
                 found = predict_patches(folder, files, output, force=force, quiet=quiet)

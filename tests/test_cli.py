@@ -12,6 +12,8 @@ STOPPED = {
     "particle_zoo.train": "stopped; a run that has begun continues with --resume\n",
     "tuning.search": "stopped; a rerun resumes the search\n",
     "particle_zoo.benchmark": "stopped\n",
+    "particle_zoo.compress": "stopped\n",
+    "particle_zoo.decompress": "stopped\n",
     "particle_zoo.embed": "stopped\n",
     "particle_zoo.evaluate": "stopped\n",
     "particle_zoo.predict": "stopped\n",
