@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Protocol
 
@@ -123,11 +125,16 @@ class UserFiles:
         """The files of a folder, still unread.
 
         Raises:
-            InputError: no folder, no files in it, or settings that cannot be.
+            InputError: no folder, no files in it, a file twice, or settings that cannot be.
         """
         if folder is None:
             raise InputError(f"jets/{FILES} reads your own files; name their folder with --manual-dir")
-        return cls(folder, tuple(find(folder)), settings_of(folder))
+        paths = tuple(find(folder))
+        for first, second in combinations(paths, 2):
+            # Its jets would be in two splits.
+            if first.stat().st_size == second.stat().st_size and filecmp.cmp(first, second, shallow=False):
+                raise InputError(f"{second} is a copy of {first.name}; remove one of them")
+        return cls(folder, paths, settings_of(folder))
 
     @property
     def config(self) -> str:
@@ -136,20 +143,12 @@ class UserFiles:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of names and contents of the files and of their settings.
-
-        Raises:
-            InputError: two files with the same content, whose jets would be in two splits.
-        """
+        """Hex digest of names and contents of the files and of their settings."""
         digest = hashlib.sha256(f"{FILES}{FILES_VERSION}".encode())
         settings = self.folder / SETTINGS_FILE
-        seen: dict[bytes, Path] = {}
         for path in (*([settings] if settings.exists() else []), *self.paths):
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").digest()
-            if content in seen:
-                raise InputError(f"{path} is a copy of {seen[content].name}; remove one of them")
-            seen[content] = path
             digest.update(f"\0{path.name}\0".encode() + content)
         return digest.hexdigest()[:16]
 
