@@ -213,6 +213,9 @@ MOST_TOGETHER = 64
 
 def _whole_executions(steps: int) -> tuple[int, int]:
     """Steps an epoch, and how many of them are called together: a divisor, for Keras ends no execution early."""
+    if keras.backend.backend() == "torch":
+        # Keras calls them one by one there.
+        return steps, 1
     most = min(steps, MOST_TOGETHER)
     together = min(range(-(-most // 2), most + 1), key=lambda k: (steps % k, -k))
     return steps - steps % together, together
