@@ -74,9 +74,14 @@ def embed(
     from particle_zoo.evaluation.report import evenly
     from particle_zoo.plots import embedding as picture
     from particle_zoo.training.session import parse_classes, pick_data
-    from particle_zoo.weights import load_run, locate, results_dir
+    from particle_zoo.weights import load_run, locate, results_dir, task_of
 
     folder = locate(model)
+    if task_of(folder) == "compression":
+        raise InputError(
+            f"{model} compresses jets: its latent vectors are what particle_zoo.compress and particle_zoo.predict write; "
+            "use one of these"
+        )
     zoo_model, config = load_run(folder)
     if not hasattr(zoo_model, "encode"):
         raise InputError(f"{config['model']} has no latent vector; embed an autoencoder")

@@ -35,7 +35,7 @@ DRAWN = 5_000
     help="train, validation, test, or all for their union. Of camera frames signal, with the dark frames of pedestal_test, "
     "or those alone.  [default of camera frames: signal]",
 )
-@click.option("--limit", type=click.IntRange(1), help="Use the first N clusters, or frames, of the split only.")
+@click.option("--limit", type=click.IntRange(1), help="Use the first N clusters, frames or jets of the split only.")
 @click.option(
     "--protocol",
     type=click.Choice(("split", "kfold", "seed")),
@@ -73,7 +73,8 @@ def evaluate(
     can be read off the latent mean, the metadata and the pixels. Autoencoders: energy error, mask overlap and sharpness
     of reconstructions by track type beside PCA, and how well length and angle of a track can be read off the latent
     vector. Anomaly models of camera frames: light kept, area discarded, events found by energy and false regions, beside
-    plain pedestal subtraction and an online trigger where these discard as much. With --protocol kfold or seed, NAME is a model's.
+    plain pedestal subtraction and an online trigger where these discard as much. Autoencoders of jets: mean square error beside
+    PCA and dropped variables, residuals and their correlations. With --protocol kfold or seed, NAME is a model's.
     """
     if protocol != "split" and options["compare"]:
         raise InputError("--compare takes two trained runs; leave --protocol out")
@@ -118,6 +119,11 @@ def on_split(source: str, options: dict[str, Any], context: click.Context, *, qu
 
         refuse(context, ("split", "compare", "classes", "folds", "repeats"), "is not for models that sort patches")
         return on_run(source, options)
+    if task == "compression":
+        from particle_zoo.evaluation.jets.on_run import on_run as on_jets
+
+        refuse(context, ("compare", "classes", "folds", "repeats"), "is not for models of jets")
+        return on_jets(source, folder, options)
     model, config = load_run(folder)
     card = registry.info(config["model"])
     second = _second(options["compare"], card)
