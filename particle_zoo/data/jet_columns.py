@@ -17,7 +17,7 @@ CANONICAL = (*AOD_27, "E")
 ALIASES = {name.lower(): name for name in CANONICAL} | {"mass": "m", "energy": "E"}
 """What files call them, in lower case."""
 
-NAME = re.compile(rf"(|.*?[_./])({'|'.join(ALIASES)})", re.IGNORECASE | re.DOTALL)
+NAME = re.compile(rf"(|.*?[_./:])({'|'.join(ALIASES)})", re.IGNORECASE | re.DOTALL)
 """A prefix that other variables share, and a variable. The prefix is as short as may be: ActiveArea4vec_pt is no pt."""
 
 DERIVED = {"E": ("m", "pt", "eta"), "m": ("E", "pt", "eta")}
@@ -122,7 +122,12 @@ def _missing(table: JetTable, variable: str) -> InputError:
 
 def _close(table: JetTable, name: str) -> str:
     # The end of a name says more than a long prefix that all share.
-    ends = {re.split(r"[./_]", column)[-1].lower(): column for column in reversed(table.columns)}
     wholes = {column.lower(): column for column in reversed(table.columns)}
-    near = [names[match] for names in (wholes, ends) for match in difflib.get_close_matches(name.lower(), names, n=2)]
+    ends = {_end(column): column for column in reversed(table.columns)}
+    tried = ((name.lower(), wholes), (name.lower(), ends), (_end(name), ends))
+    near = [names[match] for word, names in tried for match in difflib.get_close_matches(word, names, n=2)]
     return f" (did you mean {' or '.join(list(dict.fromkeys(near))[:3])}?)" if near else ""
+
+
+def _end(column: str) -> str:
+    return re.split(r"[./_:]", re.sub(r":\d+$", "", column))[-1].lower()

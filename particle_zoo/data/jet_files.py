@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -166,7 +167,9 @@ def settings_of(folder: str | Path) -> JetFileSettings:
 
 
 def _named(path: Path) -> bool:
-    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    # ATLAS numbers its files behind the ending: DAOD.1234._000001.pool.root.1.
+    name = re.sub(r"\.root\.\d+$", ".root", path.name.lower())
+    return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _unit(table: JetTable, settings: JetFileSettings) -> str:
@@ -185,10 +188,14 @@ def _like(path: Path, block: Block, kept: pd.DataFrame, kinds: pd.Series | None)
         return kept
     for name, kind in kinds.items():
         found = kept[name].dtype
-        if found.kind == kind.kind or (kind.kind == "f" and found.kind in "iu"):
+        if found.kind == kind.kind:
             continue
-        if kind.kind != "O":
+        if kind.kind == "O":
+            kept = kept.assign(**{str(name): kept[name].astype(str)})
+        elif kind.kind == "f" and found.kind in "iu":
+            kept = kept.assign(**{str(name): kept[name].astype(kind)})
+        else:
             raise InputError(
                 f"{path}: {name} is {found} from {block.place(0)} on, before it is {kind}; write it alike in all rows"
             )
-    return kept.astype({name: kind for name, kind in kinds.items() if kept[name].dtype.kind != kind.kind})
+    return kept

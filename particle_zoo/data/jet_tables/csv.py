@@ -44,27 +44,36 @@ def opened(path: Path) -> Iterator[JetTable]:
         raise InputError(f"{path} starts with numbers; its first line must name the columns, e.g. pt,eta,phi,m")
 
     def blocks(columns: Sequence[str], rows: int) -> Iterator[Block]:
-        numbers = [names.index(name) for name in columns]
-        try:
-            with damaged(path, "CSV"), unpacked(path) as stream, warnings.catch_warnings():
-                # Rows longer than the header: pandas would drop their ends with a warning.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                parts = pd.read_csv(
-                    stream, sep=separator, header=None, skiprows=1, names=range(len(names)), index_col=False,
-                    chunksize=rows, low_memory=False, skipinitialspace=True,
-                )  # fmt: skip
-                first = 0
-                for part in parts:
-                    frame = part.iloc[:, numbers].set_axis(list(columns), axis=1).reset_index(drop=True)
-                    yield Block(frame, first)
-                    first += len(part)
-        except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path} is no table of {len(names)} columns ({sentence(str(error))[:120]}); write one value a column in "
-                f"each row"
-            ) from error
+        with damaged(path, "CSV"):
+            try:
+                yield from _read(path, names, separator, columns, rows)
+            except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+                raise InputError(
+                    f"{path} is no table of {len(names)} columns ({sentence(str(error))[:120]}); write one value a "
+                    f"column in each row"
+                ) from error
 
     yield JetTable(path, tuple(names), blocks)
+
+
+def _read(path: Path, names: list[str], separator: str, columns: Sequence[str], rows: int) -> Iterator[Block]:
+    numbers = [names.index(name) for name in columns]
+    first = 0
+    with unpacked(path) as stream:
+        parts = pd.read_csv(
+            stream, sep=separator, header=None, skiprows=1, names=range(len(names)), index_col=False, chunksize=rows,
+            low_memory=False, skipinitialspace=True,
+        )  # fmt: skip
+        while (part := _next(parts)) is not None:
+            yield Block(part.iloc[:, numbers].set_axis(list(columns), axis=1).reset_index(drop=True), first)
+            first += len(part)
+
+
+def _next(parts: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
+    with warnings.catch_warnings():
+        # Rows longer than the header: pandas would drop their ends with a warning.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return next(parts, None)
 
 
 def _is_number(text: str) -> bool:

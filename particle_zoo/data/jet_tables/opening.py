@@ -63,10 +63,10 @@ def _find(path: Path) -> TableFormat:
         raise InputError(f"{path} is a folder; name one of the files in it")
     if not path.exists():
         raise InputError(f"{path} is no file; name a file of jets ({', '.join(SUFFIXES)})")
-    # Unpacked where it is gzipped: what is inside decides, too.
-    start = head(path)
-    if not start:
+    if not path.stat().st_size:
         raise InputError(f"{path} is empty; give a file with jets")
+    # Unpacked where it is gzipped: what is inside counts, too.
+    start = head(path)
     named = next((found for found in FORMATS if path.name.lower().endswith(found.suffixes)), None)
     content = next((found for found in FORMATS if found.magic and start.startswith(found.magic)), None)
     if named is HDF5 and content is None and _has_user_block(path):

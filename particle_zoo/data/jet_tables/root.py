@@ -37,6 +37,10 @@ def opened(path: Path, tree: str | None = None) -> Iterator[JetTable]:
     with damaged(path, "ROOT"):
         file = uproot.open(path, object_cache=None, array_cache=None)
     with file:
+        if file.file.fEND > path.stat().st_size:
+            raise InputError(
+                f"{path} is a damaged ROOT file (it stops after {path.stat().st_size} of {file.file.fEND} bytes); copy it again"
+            )
         with damaged(path, "ROOT"):
             found = file[_choose(path, file, tree)]
             columns = tuple(found.keys())
