@@ -14,6 +14,7 @@ from particle_zoo.data.jets_source import FILES, SIMULATED, JetSource, Simulated
 from particle_zoo.data.source import check_fingerprint
 from particle_zoo.errors import InputError
 from particle_zoo.jets import Jets
+from particle_zoo.simulation.jets import COLUMNS
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -83,7 +84,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return self._source
 
     def _info(self) -> tfds.core.DatasetInfo:
-        columns = data.COLUMNS if self.builder_config.name == SIMULATED else ()
+        columns = COLUMNS if self.builder_config.name == SIMULATED else ()
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
                 {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from particle_zoo.data.jets_source import COLUMNS, FILES, SIMULATED, JetSource, Simulated, UserFiles, in_split
+from particle_zoo.data.jets_source import FILES, SIMULATED, JetSource, Simulated, UserFiles, in_split
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
 from particle_zoo.jets import Jets
@@ -20,7 +20,7 @@ NAME = "jets"
 CONFIGS = (SIMULATED, FILES)
 """Names of the configurations; the first is what the name without configuration means."""
 
-__all__ = ["COLUMNS", "CONFIGS", "NAME", "SPLITS", "fingerprint", "load_jets", "parse", "source"]
+__all__ = ["CONFIGS", "NAME", "SPLITS", "fingerprint", "load_jets", "parse", "source"]
 
 
 def load_jets(

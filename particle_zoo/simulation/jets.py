@@ -1,7 +1,7 @@
 """QCD-like jets of proton collisions: kinematics by the laws that are used for inclusive jets, no showers, no detector.
 
-It stands in for the trigger jets of seed 002, which are not public, and no jet of theirs is part of it. Between pt, eta, phi
-and mass there are no other correlations than those of these laws, and no two jets belong to one event.
+It stands in for the trigger jets of seed 002, of which none is part of it. Between pt, eta, phi and mass there are no other
+correlations than those of these laws, and no two jets belong to one event.
 
 Momenta. In transverse momentum and rapidity the density is
 
@@ -79,8 +79,8 @@ LAMBDA_GEV = 2.8
 """Mean of what is added to m^2 / (pt R)."""
 
 GLUON_SHARE = (0.75, 50.0, -0.25)
-"""Share of gluon jets, at this pt (GeV), and what a decade in pt adds to it: rounded from simulated dijets (CMS,
-arXiv:2109.03340)."""
+"""Share of gluon jets, the pt (GeV) where it is that, and what a decade in pt adds: chosen to be about that of dijets in
+simulations (CMS, arXiv:2109.03340)."""
 
 
 def generate(n: int, seed: int) -> Jets:
