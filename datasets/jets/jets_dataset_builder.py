@@ -52,7 +52,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         **kwargs: Any,
     ) -> None:
         self._manual, self._source = manual_dir, source
-        self._count = jets
         super().__init__(**kwargs)
         if self.builder_config.name == SIMULATED and source is None:
             self._source = Simulated() if jets is None else Simulated(jets)

@@ -100,13 +100,20 @@ def test_jets_are_the_same_without_tfds(config: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_a_set_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_is_prepared_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jets_prepared, "MANY", COUNT)
     first = load_jets(data_dir=tmp_path, use_tfds=True)
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert f"preparing {COUNT} jets of jets/simulated once, in {tmp_path}" in said
     monkeypatch.setattr(jets_source, "generate", lambda *_: pytest.fail("simulated again"))
     same(load_jets(data_dir=tmp_path, use_tfds=True), first)
     part = load_jets(data_dir=tmp_path, use_tfds=True, limit=4, want=("E", "pt"))
     np.testing.assert_array_equal(part.values, first.values[:4, [4, 0]])
     assert part.columns == ("E", "pt")
+    assert "preparing" not in capsys.readouterr().err
 
 
 def test_a_split_without_jets_is_empty(tmp_path: Path) -> None:
