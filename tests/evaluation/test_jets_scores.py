@@ -84,7 +84,9 @@ def test_which_residuals_are_ratios() -> None:
     np.testing.assert_allclose(rows["E"], [-0.05, 0.1])
     # A model may draw phi beyond the cut, too.
     np.testing.assert_allclose(
-        scores.residuals(true, replace(true, values=true.values + [0, 0, 4 * np.pi, 0])), np.zeros((2, 4)), atol=1e-12
+        scores.residuals(true, replace(true, values=true.values + np.array([0, 0, 4 * np.pi, 0]))),
+        np.zeros((2, 4)),
+        atol=1e-12,
     )
 
 
@@ -200,7 +202,9 @@ def test_what_is_kept_comes_back_as_it_was() -> None:
         outputs = rivals.rivals(TRAIN, TEST, preprocessor, 3)
         true = preprocessor.normalise(TEST.select(preprocessor.columns).values)
         for name in [name for name in outputs if name.startswith("drop")]:
-            wrong = [c for c, error in zip(preprocessor.columns, np.abs(outputs[name] - true).max(0), strict=True) if error]
+            wrong = [
+                c for c, error in zip(preprocessor.columns, np.abs(outputs[name] - true).max(0), strict=True) if error
+            ]
             assert wrong == [dropped]
     assert rivals.MEAN_MASS in outputs
     column = preprocessor.columns.index("m")
