@@ -46,29 +46,30 @@ def find_columns(table: JetTable, want: Sequence[str], given: Mapping[str, Sourc
     for variable, source in given.items():
         if isinstance(source, str):
             check_column(table, source, variable)
+    if None not in (read := _to_read(want, given, {})):
+        return _sources(table, read, given, {})
     groups: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for column in table.columns:
         # uproot writes the length of every list beside it, nJet_pt of Jet_pt.
         counts = column.startswith("n") and column[1:] in table.columns
         if not counts and (match := NAME.fullmatch(column)):
             groups[match[1]][ALIASES[match[2].lower()]].append(column)
-    # What is given says which jets are meant: the rest must not come from others.
+    # What is given says which jets are meant: the rest must not come from others. Names without a prefix are the plainest.
     named = [match[1] for source in given.values() if isinstance(source, str) and (match := NAME.fullmatch(source))]
-    ways = {prefix: _to_read(want, given, groups[prefix]) for prefix in ["", *(named or list(groups))]}
+    ways = {prefix: _to_read(want, given, groups[prefix]) for prefix in ([*named, ""] if named else ["", *groups])}
     whole = [prefix for prefix, read in ways.items() if None not in read]
     if not whole:
         nearest = min(ways, key=lambda prefix: ways[prefix].count(None))
         raise _missing(table, want[ways[nearest].index(None)])
-    # Names without a prefix are the plainest.
-    if len(whole) > 1 and whole[0]:
-        some = [_only(table, want[0], groups[prefix][want[0]]) for prefix in whole if groups[prefix][want[0]]]
+    chosen = whole[0]
+    if chosen and sum(map(bool, whole)) > 1:
+        name = next(name for names in ways[chosen] for name in names or () if name not in given)
+        some = [groups[prefix][name][0] for prefix in whole if groups[prefix][name]]
         raise InputError(
-            f"{table.path} has several kinds of jets ({shortened(some)}); say which is meant, "
-            f"e.g. {want[0]}={some[0]} (--set, or columns in jets.json)"
+            f"{table.path} has several kinds of jets ({shortened(some)}); say which is meant, e.g. {name}={some[0]} "
+            f"(--set, or columns in jets.json)"
         )
-    own = groups[whole[0]]
-    read = dict.fromkeys(name for names in ways[whole[0]] for name in names or ())
-    return {name: given[name] if name in given else _only(table, name, own[name]) for name in read}
+    return _sources(table, ways[chosen], given, groups[chosen])
 
 
 def check_column(table: JetTable, column: str, use: str) -> None:
@@ -100,6 +101,13 @@ def _to_read(want: Sequence[str], given: Mapping[str, Source], group: Mapping[st
         return None
 
     return [names_of(variable) for variable in want]
+
+
+def _sources(
+    table: JetTable, read: list[Names | None], given: Mapping[str, Source], group: Mapping[str, list[str]]
+) -> dict[str, Source]:
+    names = dict.fromkeys(name for names in read for name in names or ())
+    return {name: given[name] if name in given else _only(table, name, group[name]) for name in names}
 
 
 def _only(table: JetTable, variable: str, columns: list[str]) -> str:

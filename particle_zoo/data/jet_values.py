@@ -33,6 +33,11 @@ def jets_of(
     Raises:
         InputError: no numbers, not finite, or values that no jet has.
     """
+    single = next((source for source in sources.values() if source in block.repeated), None)
+    if single is not None:
+        raise InputError(
+            f"{path}: {single} has one value an event, other columns a list of jets; name columns of the same jets"
+        )
     values = np.empty((len(block.frame), len(sources)))
     for i, (variable, source) in enumerate(sources.items()):
         values[:, i] = _numbers(path, block, source) if isinstance(source, str) else source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import awkward as ak
 import h5py
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from particle_zoo import InputError
 from particle_zoo.data import jet_files
 from particle_zoo.data.jet_files import JetFileSettings, find, iter_jets, settings_of
+from particle_zoo.data.jet_tables.root import short_names
 from particle_zoo.jets import AOD_27, ENERGIES, FOUR_MOMENTUM, MASS_MODE, Jets
 from tests.data.jet_tables import EVENTS, FLAT, GEV, LISTS, MEV, write_csv, write_lists, write_parquet
 
@@ -189,6 +191,11 @@ def test_columns_are_found_by_name(tmp_path: Path, names: tuple[str, ...]) -> No
     same(read(tmp_path / "a.parquet"))
 
 
+def test_branches_in_branches() -> None:
+    keys = ["JetsAux.", "JetsAux./JetsAux.pt", "a", "a/pt", "b/pt", "run"]
+    assert short_names(keys) == ("JetsAux.", "JetsAux.pt", "a", "a/pt", "b/pt", "run")
+
+
 def test_a_longer_name_is_another_variable(tmp_path: Path) -> None:
     frame = GEV[["pt", "eta", "phi", "m"]]
     area = frame.add_prefix("ActiveArea4vec_") * 0.1
@@ -211,8 +218,14 @@ def test_one_given_column_says_which_jets(tmp_path: Path) -> None:
     write_parquet(path, pd.concat([GEV.add_prefix("FatJet_"), GEV[["pt", "eta"]].add_prefix("Jet_")], axis=1))
     with pytest.raises(InputError, match="no column for phi"):
         read(path, pt="Jet_pt")
+    # Not even by a name without a prefix.
+    write_parquet(path, pd.concat([GEV * 3, GEV.add_prefix("Jet_")], axis=1))
+    same(read(path, pt="Jet_pt"))
     # What is not needed is not looked for.
+    write_parquet(path, pd.concat([GEV.add_prefix("FatJet_"), GEV[["pt", "eta"]].add_prefix("Jet_")], axis=1))
     assert read(path, ("eta", "pt"), pt="Jet_pt").columns == ("eta", "pt")
+    # Columns that are all given may be of any kind.
+    same(read(path, pt="Jet_pt", eta="FatJet_eta", phi="FatJet_phi", m="FatJet_m"))
 
 
 def test_energy_from_the_given_mass(tmp_path: Path) -> None:
@@ -290,3 +303,40 @@ def test_a_tree_in_a_folder_of_the_file(tmp_path: Path) -> None:
     assert read(tmp_path / "a.root", ("pt",), tree="b/T").values.tolist() == [[60.0]]
     with pytest.raises(InputError, match=r"holds the trees a/T, b/T; say which with tree=NAME"):
         read(tmp_path / "a.root", ("pt",))
+
+
+# Examples of the README --------------------------------------------------------------------------------------------
+
+
+def test_nanoaod(tmp_path: Path) -> None:
+    counts = np.bincount(EVENTS)
+    branches = {
+        f"{kind}_{name}": ak.unflatten((GEV[own] * scale).to_numpy(np.float32), counts)
+        for kind, scale in (("FatJet", 2.0), ("Jet", 1.0), ("GenJet", 0.9))
+        for name, own in (("pt", "pt"), ("eta", "eta"), ("phi", "phi"), ("mass", "m"))
+    }
+    with uproot.recreate(tmp_path / "nano.root") as file:
+        tree = file.mktree("Events", dict.fromkeys(branches, "var * float32") | {"event": "uint64"})
+        tree.extend(branches | {"event": np.arange(len(counts), dtype=np.uint64) + 238962455})
+        file.mktree("Runs", {"run": "uint32"}).extend({"run": np.array([1], np.uint32)})
+    (tmp_path / "jets.json").write_text('{"tree": "Events", "columns": {"pt": "Jet_pt"}}')
+    (path,) = find(tmp_path)
+    ((jets, _),) = iter_jets(path, FOUR_MOMENTUM, settings_of(tmp_path))
+    same(jets, rtol=1e-6)
+    np.testing.assert_array_equal(jets.events, EVENTS)
+
+
+def test_the_27_variables_of_xaod(tmp_path: Path) -> None:
+    prefix = "HLT_xAOD__JetContainer_TrigHLTJetDSSelectorCollectionAuxDyn."
+    counts = np.bincount(EVENTS)
+    values = pd.DataFrame({name: np.linspace(0.1, 0.2, 6) for name in AOD_27}).assign(**MEV[["pt", "eta", "phi", "m"]])
+    with uproot.recreate(tmp_path / "DAOD.1._000263.pool.root.1") as file:
+        tree = file.mktree("CollectionTree", {prefix + name: "var * float32" for name in AOD_27})
+        tree.extend({prefix + name: ak.unflatten(values[name].to_numpy(np.float32), counts) for name in AOD_27})
+        file.mktree("MetaData", {"n": "int32"}).extend({"n": np.array([1], np.int32)})
+    (tmp_path / "jets.json").write_text('{"tree": "CollectionTree", "unit": "MeV"}')
+    (path,) = find(tmp_path)
+    ((jets, _),) = iter_jets(path, AOD_27, settings_of(tmp_path))
+    same(jets.select(MASS_MODE), want=MASS_MODE, rtol=1e-6)
+    np.testing.assert_allclose(jets.column("NegativeE"), values["NegativeE"] / 1000, rtol=1e-6)
+    np.testing.assert_allclose(jets.column("Width"), values["Width"], rtol=1e-6)

@@ -159,6 +159,11 @@ def test_events_that_are_no_numbers(tmp_path: Path, values: list, message: str) 
         (["pt", "eta", "phi", "m"], {"tree": "Events"}, "is parquet, which has no trees; leave out tree=Events"),
         (["x", "a_pt", "a_eta"], {}, "has no column for phi"),
         (["a_pt", "a_eta", "a_phi", "a_m", "b_pt", "b_eta", "b_phi", "b_m"], {}, "(a_pt, b_pt); say which is meant"),
+        (
+            ["x", "a_eta", "a_phi", "a_m", "b_eta", "b_phi", "b_m"],
+            {"pt": "x"},
+            "(a_eta, b_eta); say which is meant, e.g. eta=a_eta",
+        ),
         (["pt"], {"pt": 30, "eta": 0, "phi": 0, "m": 1}, "every variable is a number in the settings"),
     ],
 )
@@ -197,6 +202,8 @@ def test_a_column_twice(tmp_path: Path) -> None:
         ("jets", "jets has fields; name one, e.g. jets/pt"),
         ("jets/ptt", "no column 'jets/ptt' for pt (did you mean jets/pt?)"),
         ("group/x:0", "no column 'group/x:0' for pt (did you mean group/x"),
+        ("jets/pt/x", "no column 'jets/pt/x'"),
+        ("jets/pt:0", "no column 'jets/pt:0'"),
         ("group/short", "has 6 rows, group/short has 5; name columns of the same jets"),
         ("", "no column '' for pt"),
         ("/", "/ is a group; name a data set in it: group, "),
@@ -250,6 +257,11 @@ def test_trees_that_are_not_there(tmp_path: Path) -> None:
     with uproot.recreate(tmp_path / "b.root") as file:
         file["h"] = np.histogram(np.ones(3))
     assert "holds no tree; it has h" in refused(tmp_path / "b.root")
+
+
+def test_one_value_an_event_is_no_variable_of_its_jets(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"pt": [[30.0], [40.0, 50.0]], "eta": [0.0, 1.0]}), tmp_path / "a.parquet")
+    assert "eta has one value an event, other columns a list of jets" in refused(tmp_path / "a.parquet", ("pt", "eta"))
 
 
 def test_uproot_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,6 +352,7 @@ def test_events_without_jets(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", b"pt,eta\n1,2\n", "is of no format known here (it starts with b'pt,eta\\n1,2\\n')"),
+        ("a.pkl", b"\x80\x04\x95\x01", "is a pickle, which can run code when it is opened; write its table to parquet"),
         ("a.parquet", b"pt,eta\n1,2\n", "is no parquet file (it starts with b'pt,eta"),
         ("a.h5", b"pt,eta\n1,2\n", "is no HDF5 file"),
         ("a.root", b"pt,eta\n1,2\n", "is no ROOT file"),

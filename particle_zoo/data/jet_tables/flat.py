@@ -41,4 +41,4 @@ def flattened(path: Path, columns: dict[str, Any], first: int) -> Block:
             for name, values in columns.items()
         }
     )
-    return Block(frame, first, first + rows)
+    return Block(frame, first, first + rows, tuple(name for name in columns if name not in lists))

@@ -37,7 +37,9 @@ def opened(path: Path) -> Iterator[JetTable]:
         with damaged(path, "HDF5"):
             file.visititems(lambda name, item: sets.update({name: item} if isinstance(item, h5py.Dataset) else {}))
             places = {column: place for name, found in sets.items() for column, place in _columns(name, found)}
-        yield JetTable(path, tuple(places), partial(_blocks, path, sets, places), explain=partial(_explain, file, sets))
+        yield JetTable(
+            path, tuple(places), partial(_blocks, path, sets, places), explain=partial(_explain, path, file, sets)
+        )
 
 
 def _columns(name: str, found: Any) -> Iterator[tuple[str, Place]]:
@@ -84,7 +86,7 @@ def _values(sets: dict[str, Any], place: Place, rows: slice) -> np.ndarray:
     return np.asarray(values, values.dtype.newbyteorder("="))
 
 
-def _explain(file: Any, sets: dict[str, Any], column: str) -> str | None:
+def _explain(path: Path, file: Any, sets: dict[str, Any], column: str) -> str | None:
     import h5py
 
     name, _, number = column.rpartition(":")
@@ -97,6 +99,7 @@ def _explain(file: Any, sets: dict[str, Any], column: str) -> str | None:
         return f"{column} has {found.shape[1]} columns; name one, e.g. {column}:0"
     if found is not None:
         return f"{column} has the shape {found.shape}; expected one value, or one row of values, a jet"
-    if isinstance(file.get(column), h5py.Group):
-        return f"{column} is a group; name a data set in it: {shortened(list(file[column]))}"
+    with damaged(path, "HDF5"):
+        if isinstance(file.get(column), h5py.Group):
+            return f"{column} is a group; name a data set in it: {shortened(list(file[column]))}"
     return None

@@ -39,6 +39,8 @@ FORMATS = (PARQUET, HDF5, CSV, ROOT)
 SUFFIXES = tuple(suffix for found in FORMATS for suffix in found.suffixes)
 """Endings of files that are read."""
 
+PICKLES = (".pkl", ".pickle")
+
 
 def open_table(path: Path, tree: str | None = None) -> AbstractContextManager[JetTable]:
     """The table of a file, as a context that closes it.
@@ -77,6 +79,11 @@ def _find(path: Path) -> TableFormat:
         raise InputError(f"{path} holds {content.name}, though its name says {named.name}; rename it")
     if content is None and named is not None and named.magic:
         raise InputError(f"{path} is no {named.name} file (it starts with {start[:12]!r}); copy it again or rename it")
+    if path.suffix.lower() in PICKLES:
+        raise InputError(
+            f"{path} is a pickle, which can run code when it is opened; write its table to parquet first (pandas.read_pickle "
+            f"and to_parquet, if you trust it)"
+        )
     chosen = content or named
     if chosen is None:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -43,8 +44,15 @@ def opened(path: Path, tree: str | None = None) -> Iterator[JetTable]:
             )
         with damaged(path, "ROOT"):
             found = file[_choose(path, file, tree)]
-            columns = tuple(found.keys())
+            columns = short_names(found.keys())
         yield JetTable(path, columns, partial(_blocks, path, found))
+
+
+def short_names(keys: Sequence[str]) -> tuple[str, ...]:
+    """Names of branches without those they are part of, where that leaves no doubt."""
+    ends = [key.rsplit("/", 1)[-1] for key in keys]
+    times = Counter(ends)
+    return tuple(end if times[end] == 1 else key for end, key in zip(ends, keys, strict=True))
 
 
 def _choose(path: Path, file: Any, tree: str | None) -> str:

@@ -25,11 +25,13 @@ class Block:
         frame: the columns that were asked for.
         first: number of the first row in the file, from 0.
         entries: (n,) int64 entry of each jet, where a row of the file is an event with a list of jets.
+        repeated: columns with one value an entry, which is repeated for each of its jets.
     """
 
     frame: pd.DataFrame
     first: int
     entries: np.ndarray | None = None
+    repeated: tuple[str, ...] = ()
 
     def place(self, position: int) -> str:
         """Where a row of the block is in the file, for error sentences."""
