@@ -178,7 +178,7 @@ def residual_histograms(residuals: pd.DataFrame, summary: pd.DataFrame, path: Pa
             if not len(values):
                 axis.set_title("not defined: every input is 0", fontsize=8)
                 continue
-            low, high = _apart(row["low"], row["high"])
+            low, high = _apart(*row[["low", "high"]])
             axis.hist(np.clip(values, low, high), np.linspace(low, high, BINS + 1), color="0.6")
             axis.axvline(row["median"], color="tab:red", linewidth=1)
             ends = row["median"] - row["half_width"], row["median"] + row["half_width"]
@@ -218,6 +218,7 @@ def triangle(
     k = len(names)
     ends = {name: _apart(*summary.loc[name, ["low", "high"]].fillna(0.0)) for name in names}
     inside = {name: np.clip(residuals[name].to_numpy(), *ends[name]) for name in names}
+    values = np.nan_to_num(correlation.loc[names, names].to_numpy())
     colours = ScalarMappable(Normalize(-1, 1), colormaps["coolwarm"])
     with figure(path, k, k, figsize=(1.2 + 1.9 * k, 0.9 + 1.8 * k)) as (canvas, axes):
         canvas.suptitle(
@@ -235,8 +236,7 @@ def triangle(
                 axis.hist(known, np.linspace(*ends[x], BINS + 1), color="0.4")
                 axis.set(xlim=ends[x], yscale="log" if len(known) else "linear")
             else:
-                value = correlation.loc[y, x]
-                axis.set_facecolor(colours.to_rgba(value if np.isfinite(value) else 0.0))
+                axis.set_facecolor(colormaps["coolwarm"]((values[row, column] + 1) / 2))
                 _pair(axis, inside[x], inside[y], ends[x], ends[y])
             _sparse_ticks(axis, row == k - 1, column == 0, diagonal=row == column)
             if row == k - 1:

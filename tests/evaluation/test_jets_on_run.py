@@ -104,7 +104,7 @@ def test_evaluate_prints_tables_and_writes_figures_and_numbers(run: Path, files:
         "300 jets of jets/files (all): mean square error of pt_eta_phi_e, standardised",
         "eta (difference)",
         "phi (wrapped difference)",
-        f"the others learnt from {len(train)} training jets",
+        f"the others were fitted on {len(train)} training jets",
         "have an E below their momentum",
         "Pearson correlation of residuals, clipped",
     ):
@@ -206,10 +206,12 @@ def test_what_ends_a_training(run: Path, tmp_path: Path) -> None:
     assert found["train_mse"] == pytest.approx(scores.mse(model, train))
     assert found["validation_mse"] == pytest.approx(scores.mse(model, validation))
     expected = rivals.massless(validation, model.preprocessor)
-    assert found[f"validation_mse, {rivals.MASSLESS}"] == pytest.approx(expected)
+    assert found["validation_mse_massless"] == pytest.approx(expected)
     assert all(isinstance(value, (int, float)) for value in found.values())
     for name in ("history", "distributions"):
         assert (tmp_path / "plots" / f"{name}.png").stat().st_size > 5_000
+    assert found["validation_mse_pca"] == pytest.approx(rivals.pca(train, validation, model.preprocessor, 3))
+    assert found["validation_mse_one_mass"] < found["validation_mse_massless"]
     alone = after_training(model, train, validation[:0], tmp_path)
     assert set(alone) == {"epochs", "parameters", "train_n", "validation_n", "train_mse"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from particle_zoo.evaluation.jets import scores
-from particle_zoo.evaluation.jets.rivals import rivals
+from particle_zoo.evaluation.jets.rivals import KEYS, rivals
 from particle_zoo.jets import Jets
 from particle_zoo.plots import history
 from particle_zoo.plots import jets as plots
@@ -24,8 +24,8 @@ def after_training(model: Any, train: Jets, validation: Jets, folder: Path) -> d
         folder: of the run, with `history.csv`.
 
     Returns:
-        Flat metrics: `epochs`, `parameters`, `train_n`, `validation_n`, `train_mse`, `validation_mse` and `validation_mse, METHOD`
-        of every rival.
+        Flat metrics: `epochs`, `parameters`, `train_n`, `validation_n`, `train_mse`, `validation_mse` and those of rivals:
+        `validation_mse_pca` and, by the variables, `_massless` and `_one_mass`, or `_mean_mass`.
     """
     log = pd.read_csv(folder / "history.csv")
     history.curves(log, folder / "plots" / "history.png")
@@ -41,7 +41,7 @@ def after_training(model: Any, train: Jets, validation: Jets, folder: Path) -> d
     if len(validation):
         metrics["validation_mse"] = scores.mean_square(true, drawn)
         for name, output in rivals(train, validation, model.preprocessor, model.zoo_config.latent).items():
-            metrics[f"validation_mse, {name}"] = scores.mean_square(true, output)
+            metrics[f"validation_mse_{KEYS.get(name, 'pca')}"] = scores.mean_square(true, output)
     found = scores.found_jets(model.preprocessor, drawn, shown)
     title = f"{model.zoo_name}, {len(shown):,} jets ({split})"
     plots.distributions(shown.select(found.columns), found, folder / "plots" / "distributions.png", title=title)

@@ -106,7 +106,7 @@ def _below_momentum(jets: Jets) -> float:
 def _plain(rows: pd.DataFrame) -> Numbers:
     """Dicts by row and column; None in the place of NaN, which JSON does not have."""
     return {
-        row: {column: float(value) if np.isfinite(value) else None for column, value in values.items()}
+        str(row): {str(column): float(value) if np.isfinite(value) else None for column, value in values.items()}
         for row, values in rows.to_dict(orient="index").items()
     }
 
@@ -119,7 +119,7 @@ def _show(result: Numbers, pairs: pd.DataFrame) -> None:
         ("method", "mse"),
         [(method, f"{value:.3g}") for method, value in {name: result["mse"], **result["rivals"]}.items()],
     )
-    click.echo(f"the others learnt from {result['rival_training_jets']:,} training jets of {result['dataset']}")
+    click.echo(f"the others were fitted on {result['rival_training_jets']:,} training jets of {result['dataset']}")
     table(
         "residuals, (found - true) / true unless the name says difference",
         ("method", "variable", "median", "68 % within +-", "beyond limits", "limits"),

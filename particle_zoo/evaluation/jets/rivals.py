@@ -52,6 +52,9 @@ MASSLESS = "drop E, recompute massless"
 FITTED_MASS = "drop E, recompute with one m / pt"
 MEAN_MASS = "drop m, take the training mean"
 
+KEYS = {MASSLESS: "massless", FITTED_MASS: "one_mass", MEAN_MASS: "mean_mass"}
+"""Short names of the methods, for metrics; PCA is pca."""
+
 
 def pca_name(latent: int, columns: tuple[str, ...], jets: int) -> str:
     """Name of the PCA, with the number of components there are."""
