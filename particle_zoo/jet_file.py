@@ -44,6 +44,7 @@ class JetFileHead(pydantic.BaseModel, frozen=True):
         latent: numbers a jet.
         dtype: of these.
         kept: names of the columns that were stored as they are.
+        types: of these, as pyarrow names them.
         sources: names of the files that were compressed.
         package: version of particle_zoo that wrote the file.
         jets: number of them.
@@ -58,6 +59,7 @@ class JetFileHead(pydantic.BaseModel, frozen=True):
     latent: int = pydantic.Field(ge=1)
     dtype: Literal["float32", "float16"] = "float32"
     kept: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     package: str = particle_zoo.__version__
     jets: int = pydantic.Field(0, ge=0)
@@ -221,10 +223,9 @@ def _head(path: Any, file: Any) -> JetFileHead:
     except pydantic.ValidationError as error:
         raise _damaged(path, sentence(str(error))[:100]) from error
     schema = file.schema_arrow
-    types = {str(schema.field(i).type) for i in range(min(head.latent, len(schema)))}
-    if tuple(schema.names) != (*head.columns, *head.kept) or types != {
-        "float" if head.dtype == "float32" else "halffloat"
-    }:
+    numbers = ("float" if head.dtype == "float32" else "halffloat",) * head.latent
+    expected = [*zip(head.columns, numbers, strict=True), *zip(head.kept, head.types, strict=False)]
+    if expected != [(field.name, str(field.type)) for field in schema]:
         raise _damaged(path, "its columns are not those of its metadata")
     if file.metadata.num_rows != head.jets:
         raise _damaged(path, f"{file.metadata.num_rows} of {head.jets} jets are there")

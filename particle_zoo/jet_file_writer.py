@@ -53,10 +53,14 @@ class storing:  # noqa: N801  (a context manager, named like contextlib's)
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None and self._waiting:
             self._flush()
-        if self._writer is not None:
-            head = self.head.model_copy(update={"jets": self._jets})
+        if self._writer is None or self._schema is None:
+            return
+        # What stopped on the way has no head, and nobody takes it for whole.
+        if kind is None:
+            types = tuple(str(self._schema.field(name).type) for name in self.head.kept)
+            head = self.head.model_copy(update={"jets": self._jets, "types": types})
             self._writer.add_key_value_metadata({KEY: head.model_dump_json().encode()})
-            self._writer.close()
+        self._writer.close()
 
     def _write(self, latent: np.ndarray, kept: pd.DataFrame) -> None:
         import pyarrow as pa
@@ -84,7 +88,12 @@ class storing:  # noqa: N801  (a context manager, named like contextlib's)
         if self._writer is None:
             split = [field.name for field in block.schema if pa.types.is_floating(field.type)]
             others = [name for name in self.head.kept if name not in split]
-            options = {**ENCODING, "use_byte_stream_split": split, "use_dictionary": others}
+            options = {
+                **ENCODING,
+                "use_byte_stream_split": split,
+                "use_dictionary": others,
+                "use_compliant_nested_type": False,
+            }
             self._writer = pq.ParquetWriter(self.path, block.schema, write_page_checksum=True, **options)
         self._writer.write_table(block, row_group_size=ROWS)
         self._waiting.clear()
@@ -109,7 +118,9 @@ def _column(name: str, values: pd.Series) -> Any:
     import pyarrow as pa
 
     try:
-        return pa.Array.from_pandas(values)
+        column = pa.Array.from_pandas(values)
+        # Reading widens the numbers of a dictionary, and a type must come back as it was.
+        return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise InputError(
             f"--keep {name}: its values cannot be stored ({sentence(str(error))[:100]}); leave it out"

@@ -375,6 +375,32 @@ def test_numbers_that_a_dtype_cannot_hold_are_refused(tmp_path: Path) -> None:
             store(tmp_path / "b.z", asked, latent)
 
 
+def test_kept_columns_come_back_with_their_types(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "whole": pd.array([1, None, 2**62 + 1], dtype="Int64"),
+            "category": pd.Categorical(["b", "a", "b"]),
+            "text": pd.Series(["x", None, "µ"], dtype=object),
+            "when": pd.date_range("2024-05-01", periods=3),
+            "hits": [[1, 2], [], [3]],
+            "half": np.array([1.5, -0.0, 3], np.float16),
+        }
+    )
+    head = JetFileHead(
+        model="m", weights_sha256="", settings_sha256="", variables=("pt",), latent=1, kept=tuple(table.columns)
+    )
+    with storing(tmp_path / "a.z", head) as write:
+        write(np.zeros((3, 1), np.float32), table)
+    ((_, kept),) = stored(tmp_path / "a.z")
+    assert kept["whole"].to_pylist() == [1, None, 2**62 + 1]
+    assert kept["category"].to_pylist() == ["b", "a", "b"]
+    assert kept["text"].to_pylist() == ["x", None, "µ"]
+    assert kept["when"].to_pylist() == table["when"].tolist()
+    assert kept["hits"].to_pylist() == table["hits"].tolist()
+    assert kept["half"].to_numpy().tobytes() == table["half"].to_numpy().tobytes()
+    assert read_head(tmp_path / "a.z").types == tuple(map(str, kept.schema.types))
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, list[Any]]:
     """A file of three row groups with what it holds, and a place beside it for damaged copies."""
