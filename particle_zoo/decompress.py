@@ -72,7 +72,7 @@ def decompress(
     head = read_head(file)
     model, identity = open_model(source)
     check_model(file, head, source, identity)
-    jets, impossible = 0, 0
+    jets, odd = 0, 0
     with replacing(output) as temporary, _writing(temporary, head) as write:
         for latent, kept in progress(stored(file), "chunks", quiet=quiet):
             # Damaged weights would have been refused; a latent number that is far out is still decoded to something.
@@ -80,22 +80,22 @@ def decompress(
                 values = np.asarray(model.preprocessor.inverse(model.decode(latent)).values, np.float32)
             write(values, kept)
             jets += len(values)
-            impossible += int(_impossible(head, values).sum())
+            odd += int(impossible(head, values).sum())
     result = {
-        "model": head.model, "jets": jets, "impossible": impossible, "variables": list(head.variables), "unit": head.unit,
+        "model": head.model, "jets": jets, "impossible": odd, "variables": list(head.variables), "unit": head.unit,
         "kept": list(head.kept), "bytes": output.stat().st_size, "output": str(output),
     }  # fmt: skip
     click.echo(f"{jets:,} jets: {', '.join([*head.variables, *head.kept])}; energies in {head.unit}")
-    if impossible:
+    if odd:
         click.echo(
-            f"{impossible:,} of them came back with E below the momentum, or pt or m below 0: the error of the model, mind it"
+            f"{odd:,} of them came back with E below the momentum, or pt or m below 0: such is the error of the model"
         )
     click.echo(f"table: {output}")
     return result
 
 
-def _impossible(head: JetFileHead, values: np.ndarray) -> np.ndarray:
-    """Which decoded jets no detector can have seen: what reads the table may stumble over them."""
+def impossible(head: JetFileHead, values: np.ndarray) -> np.ndarray:
+    """(n,) which of (n, variables) decoded jets cannot be: negative pt or m, E below the momentum, or values that are not finite."""
     columns = dict(zip(head.variables, values.T.astype(np.float64), strict=True))
     with np.errstate(over="ignore", invalid="ignore"):
         sound = np.isfinite(values).all(1)
