@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from particle_zoo.models.on_processor import on_processor
+
 CHUNK = 32_768
 """Rows a call; bounds the memory of the layers between."""
 
@@ -15,14 +17,15 @@ CHUNK = 32_768
 def compiled(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """A function of (n, k) arrays that applies a network at inference and gives (n, l) float32 arrays.
 
-    `keras.Model.predict` spends four times as long on a network of four layers, in what surrounds the network.
+    `keras.Model.predict` spends four times as long on a network of four layers, in what surrounds the network. On a processor
+    NumPy does the work where it can, see `on_processor`; else the backend.
     """
     call: Any = None
 
     def apply(inputs: np.ndarray) -> np.ndarray:
         nonlocal call
         # Not before the first use: weights may be loaded, and a dtype policy set, after a model is built.
-        call = call or _compile(network)
+        call = call or on_processor(network) or _compile(network)
         inputs = np.asarray(inputs, np.float32)
         if len(inputs) <= CHUNK:
             return np.asarray(call(inputs), np.float32)
