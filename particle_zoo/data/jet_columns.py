@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from particle_zoo.cli import sentence
 from particle_zoo.data.jet_tables.table import JetTable, shortened
 from particle_zoo.errors import InputError
 from particle_zoo.jets import AOD_27
@@ -17,7 +18,7 @@ CANONICAL = (*AOD_27, "E")
 ALIASES = {name.lower(): name for name in CANONICAL} | {"mass": "m", "energy": "E"}
 """What files call them, in lower case."""
 
-NAME = re.compile(rf"(|.*?[_./:])({'|'.join(ALIASES)})", re.IGNORECASE | re.DOTALL)
+NAME = re.compile(rf"(|.*?[_./:])({'|'.join(ALIASES)})", re.IGNORECASE)
 """A prefix that other variables share, and a variable. The prefix is as short as may be: ActiveArea4vec_pt is no pt."""
 
 DERIVED = {"E": ("m", "pt", "eta"), "m": ("E", "pt", "eta")}
@@ -84,7 +85,7 @@ def check_column(table: JetTable, column: str, use: str) -> None:
     if times:
         return
     if reason := table.explain(column):
-        raise InputError(f"{table.path}: {reason}")
+        raise InputError(f"{table.path}: {sentence(reason)}")
     raise InputError(
         f"{table.path} has no column {column!r} for {use}{_close(table, column)}; it has {shortened(table.columns)}"
     )
@@ -134,7 +135,7 @@ def _close(table: JetTable, name: str) -> str:
     ends = {_end(column): column for column in reversed(table.columns)}
     tried = ((name.lower(), wholes), (name.lower(), ends), (_end(name), ends))
     near = [names[match] for word, names in tried for match in difflib.get_close_matches(word, names, n=2)]
-    return f" (did you mean {' or '.join(list(dict.fromkeys(near))[:3])}?)" if near else ""
+    return f" (did you mean {sentence(' or '.join(list(dict.fromkeys(near))[:3]))}?)" if near else ""
 
 
 def _end(column: str) -> str:

@@ -177,6 +177,11 @@ def test_what_a_wide_file_has_is_shortened(tmp_path: Path) -> None:
     assert "of v0, v1, v2, v3, v4, v5, v6, v7, ... (900 in all)" in refused(tmp_path / "a.csv")
 
 
+def test_names_with_line_breaks_stay_in_one_sentence(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pd.DataFrame(np.ones((2, 3)), columns=["a\npt", "p\nt", "x\n_pt"]))
+    assert "no column for pt (did you mean" in refused(tmp_path / "a.parquet", ("pt",))
+
+
 def test_columns_to_keep_that_are_not_there(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", GEV.assign(weight=1))
     assert "no column 'wieght' for the output (did you mean weight?)" in refused(tmp_path / "a.csv", keep=("wieght",))

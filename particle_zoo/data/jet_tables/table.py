@@ -80,4 +80,5 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
 def shortened(names: Sequence[str]) -> str:
     """The first names of a list, and how many there are."""
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more or "nothing"
+    # A damaged file has names with line breaks in them.
+    return sentence(", ".join(names[:SHOWN]) + more) or "nothing"
