@@ -9,7 +9,12 @@ import awkward as ak
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 import uproot
+
+from particle_zoo import InputError
+from particle_zoo.data.jet_files import JetFileSettings, iter_jets
+from particle_zoo.jets import FOUR_MOMENTUM
 
 EVENTS = np.array([0, 0, 2, 2, 2, 3])
 
@@ -91,3 +96,15 @@ LISTS: dict[str, tuple[str, Callable[[Path, pd.DataFrame], None]]] = {
     "tree of lists": ("a.root", write_lists),
     "ntuple of records": ("a.root", write_ntuple),
 }
+
+FORMATS = FLAT | LISTS
+
+
+def refused(path: Path, want: tuple[str, ...] = FOUR_MOMENTUM, keep: tuple[str, ...] = (), **pairs: object) -> str:
+    with pytest.raises(InputError) as error:
+        list(iter_jets(path, want, JetFileSettings.from_pairs(pairs), keep=keep))
+    message = str(error.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    assert len(message) < 600
+    return message
