@@ -10,14 +10,12 @@ from typing import Any
 
 import click
 import h5py
-import hypothesis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hypothesis import strategies as st
 
 from particle_zoo import compress as compressing
 from particle_zoo import decompress as decompressing
@@ -27,9 +25,8 @@ from particle_zoo.data.jet_tables.opening import open_table
 from particle_zoo.decompress import decompress, impossible
 from particle_zoo.errors import InputError, ParticleZooError
 from particle_zoo.evaluation.jets import scores
-from particle_zoo.evaluation.jets.storage import Way, cut, payback
+from particle_zoo.evaluation.jets.storage import cut
 from particle_zoo.jet_file import KEY, JetFileHead, read_head, stored
-from particle_zoo.jet_file_writer import storing
 from particle_zoo.jets import FOUR_MOMENTUM, Jets
 from particle_zoo.simulation.jets import generate
 from particle_zoo.weights import load_run
@@ -220,24 +217,6 @@ def test_other_variables_have_their_ways(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_allclose(back, expected, rtol=2e-4)
 
 
-def test_cutting_mantissas_rounds() -> None:
-    values = np.float32([1.0, -1.3, 0.0, 1e38, 7.123e-12])
-    for bits in range(24):
-        found = cut(values, bits)
-        np.testing.assert_allclose(found, values, rtol=2.0 ** -(bits + 1))
-        assert not (found.view(np.uint32) & np.uint32((1 << (23 - bits)) - 1)).any()
-    np.testing.assert_array_equal(cut(values, 23), values)
-
-
-def test_a_decoder_is_paid_back_only_by_what_is_smaller() -> None:
-    ours = Way("net", "model", 10.0, 1.6, mse=1e-4)
-    lossless, lossy = Way("zstd", "rival", 14.0, 1.1), Way("float16", "rival", 6.0, 2.7, mse=1e-8)
-    worse, unable = Way("bad", "rival", 1.0, 16.0, mse=1e-2), Way("none", "rival", np.nan, np.nan, mse=0.0)
-    found = payback([ours, lossless, lossy, worse, unable], ours, 1001)
-    assert found["lossless"] == {"name": "zstd", "bytes_per_jet": 14.0, "jets": 251}
-    assert found["equal_error"] == {"name": "float16", "bytes_per_jet": 6.0, "jets": None}
-
-
 def test_all_outputs_hold_the_same_table(run: Path, file: Path, beside: pd.DataFrame) -> None:
     kept = ["event", "tight", "trigger"]
     compress([file], run, Path("j.z"), keep=kept, quiet=True)
@@ -361,101 +340,6 @@ def refused(command: click.Command, arguments: list[str], message: str) -> None:
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert {path: path.read_bytes() for path in Path.cwd().rglob("*") if path.is_file()} == before
-
-
-def store(path: Path, head: JetFileHead, *parts: np.ndarray) -> None:
-    with storing(path, head) as write:
-        for latent in parts:
-            write(latent, pd.DataFrame(index=range(len(latent))))
-
-
-def test_numbers_that_a_dtype_cannot_hold_are_refused(tmp_path: Path) -> None:
-    head = JetFileHead(model="m", weights_sha256="", settings_sha256="", variables=("pt",), latent=2)
-    half = head.model_copy(update={"dtype": "float16"})
-    latent = np.array([[1, 2], [3, 70_000]], np.float32)
-    store(tmp_path / "a.z", head, latent)
-    with pytest.raises(InputError, match="z1 of jet 4 is 70000, which float16 cannot hold; take --dtype float32"):
-        store(tmp_path / "b.z", half, latent[:1].repeat(3, 0), latent)
-    latent[0, 0] = np.nan
-    for asked in (head, half):
-        with pytest.raises(
-            InputError, match=f"z0 of jet 0 is nan, which {asked.dtype} cannot hold; the weights are damaged"
-        ):
-            store(tmp_path / "b.z", asked, latent)
-
-
-def test_kept_columns_come_back_with_their_types(tmp_path: Path) -> None:
-    table = pd.DataFrame(
-        {
-            "whole": pd.array([1, None, 2**62 + 1], dtype="Int64"),
-            "category": pd.Categorical(["b", "a", "b"]),
-            "text": pd.Series(["x", None, "µ"], dtype=object),
-            "when": pd.date_range("2024-05-01", periods=3),
-            "hits": [[1, 2], [], [3]],
-            "half": np.array([1.5, -0.0, 3], np.float16),
-        }
-    )
-    head = JetFileHead(
-        model="m", weights_sha256="", settings_sha256="", variables=("pt",), latent=1, kept=tuple(table.columns)
-    )
-    with storing(tmp_path / "a.z", head) as write:
-        write(np.zeros((3, 1), np.float32), table)
-    ((_, kept),) = stored(tmp_path / "a.z")
-    assert kept["whole"].to_pylist() == [1, None, 2**62 + 1]
-    assert kept["category"].to_pylist() == ["b", "a", "b"]
-    assert kept["text"].to_pylist() == ["x", None, "µ"]
-    assert kept["when"].to_pylist() == table["when"].tolist()
-    assert kept["hits"].to_pylist() == table["hits"].tolist()
-    assert kept["half"].to_numpy().tobytes() == table["half"].to_numpy().tobytes()
-    assert read_head(tmp_path / "a.z").types == tuple(map(str, kept.schema.types))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, list[Any]]:
-    """A file of three row groups with what it holds, and a place beside it for damaged copies."""
-    path = tmp_path_factory.mktemp("whole") / "whole.z"
-    latent = np.random.default_rng(2).normal(size=(900, 3)).astype(np.float32)
-    head = JetFileHead(
-        model="m", weights_sha256="a", settings_sha256="b", variables=FOUR_MOMENTUM, latent=3, kept=("event",)
-    )
-    events = np.arange(900) % 311
-    with pytest.MonkeyPatch.context() as patch, storing(path, head) as write:
-        patch.setattr("particle_zoo.jet_file_writer.ROWS", 300)
-        for start in range(0, 900, 300):
-            write(latent[start : start + 300], pd.DataFrame({"event": events[start : start + 300]}))
-    return path, latent, events.tolist()
-
-
-def read_all(path: Path) -> tuple[np.ndarray, list[Any]]:
-    parts = list(stored(path))
-    return np.concatenate([latent for latent, _ in parts]), [v for _, kept in parts for v in kept["event"].to_pylist()]
-
-
-@hypothesis.given(share=st.floats(0, 1, exclude_max=True))
-@hypothesis.settings(max_examples=60, derandomize=True)
-def test_a_file_that_was_cut_short_is_refused(whole: tuple[Path, np.ndarray, list[Any]], share: float) -> None:
-    data = whole[0].read_bytes()
-    path = whole[0].with_name("cut.z")
-    path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(InputError, match=r"cut\.z (is damaged or was cut short|holds no compressed jets)"):
-        read_head(path)
-
-
-@hypothesis.given(share=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
-@hypothesis.settings(max_examples=400, derandomize=True)
-def test_a_changed_byte_is_refused_or_changes_no_number(
-    whole: tuple[Path, np.ndarray, list[Any]], share: float, value: int
-) -> None:
-    data = bytearray(whole[0].read_bytes())
-    data[int(share * len(data))] ^= value
-    path = whole[0].with_name("changed.z")
-    path.write_bytes(data)
-    try:
-        latent, events = read_all(path)
-    except InputError:
-        return
-    np.testing.assert_array_equal(latent, whole[1])
-    assert events == whole[2]
 
 
 def test_damage_at_the_end_leaves_no_output(run: Path, small: Path) -> None:
