@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from particle_zoo.cli import PRECISIONS, load_keras, output_options, parse_settings, run, write_json
+from particle_zoo.jet_benchmarks import jet_variants, jets
 
 
 @click.group()
@@ -347,6 +348,10 @@ def frames(
     result = speed.measure(run=source, shapes=shapes or speed.SHAPES, frames=frames, long=long or 0, seed=seed)
     if json_path:
         write_json(json_path, result)
+
+
+for _command in (jets, jet_variants):
+    benchmark.add_command(_command)
 
 
 def main() -> None:

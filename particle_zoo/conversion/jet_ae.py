@@ -94,6 +94,13 @@ def layers_in(model: Any) -> list[Layer]:
     return layers
 
 
+def units(model: Any) -> str:
+    """`widths` of a model of any blocks: its settings, inputs and outputs included."""
+    config = model.zoo_config
+    outer = [len(VARIABLES[config.variables]), *config.hidden]
+    return "-".join(map(str, [*outer, config.latent, *outer[::-1]]))
+
+
 def widths(layers: Sequence[Layer]) -> str:
     """Numbers of units of a net, inputs and outputs included, as in 4-200-100-50-3-50-100-200-4."""
     return "-".join(map(str, _widths(layers)))

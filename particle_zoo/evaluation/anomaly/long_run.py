@@ -14,6 +14,7 @@ import numpy as np
 
 from particle_zoo.anomaly import AnomalyDetector
 from particle_zoo.cli import load_keras
+from particle_zoo.evaluation.memory import peak_mb
 
 SETTLED = 10
 """Frames after which everything that is kept for a run is there."""
@@ -53,19 +54,3 @@ def _search(run: Path, file: Path, n: int) -> dict[str, Any]:
             settled = peak_mb()
     seconds = time.perf_counter() - started
     return {"frames": n, "regions": regions, "seconds": seconds, "settled_mb": settled, "end_mb": peak_mb()}
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far, MB; NaN where the system does not say.
-
-    What `getrusage` says begins, on Linux, with the peak of the parent.
-    """
-    from particle_zoo.evaluation import simulation_speed
-
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    peak = simulation_speed.peak_mb()
-    return float("nan") if peak is None else peak * 2**20 / 1e6
