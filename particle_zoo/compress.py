@@ -18,6 +18,7 @@ from particle_zoo.jets import Jets
 if TYPE_CHECKING:
     import pandas as pd
 
+    from particle_zoo.data.jet_values import JetCounts
     from particle_zoo.evaluation.jets.storage import Way
 
 SAMPLE, NUMBERS = 200_000, 2_000_000
@@ -37,7 +38,7 @@ SAMPLE, NUMBERS = 200_000, 2_000_000
     "reading",
     multiple=True,
     metavar="KEY=VALUE",
-    help="How the files are read: unit=MeV, tree=NAME, event=COLUMN, trust_unit=true, or the column of a variable, pt=Jet_pt.",
+    help="How the files are read: unit=MeV, tree=NAME, event=COLUMN, trust_unit=true, skip_bad=true, or the column of a variable, pt=Jet_pt.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @output_options
@@ -95,6 +96,7 @@ def compress(
         InputError: a model that compresses nothing, jets that cannot be read or normalised, latent numbers that the dtype
             cannot hold, columns that cannot be kept, or output that exists.
     """
+    from particle_zoo.data.jet_values import JetCounts
     from particle_zoo.evaluation.jets.storage import payback, ways
 
     files, output = [Path(file) for file in files], check_output(Path(output), (SUFFIX,), force=force)
@@ -109,9 +111,10 @@ def compress(
     )
     _check_kept(head)
     sample: list[Jets] = []
+    counts = JetCounts()
     jets, missing = 0, min(SAMPLE, NUMBERS // len(head.variables))
     with replacing(output) as temporary, storing(temporary, head) as write:
-        for part, kept, latent in progress(_encoded(files, model, head, reading), "chunks", quiet=quiet):
+        for part, kept, latent in progress(_encoded(files, model, head, reading, counts), "chunks", quiet=quiet):
             write(latent, kept)
             jets += len(part)
             if missing:
@@ -126,6 +129,8 @@ def compress(
     result = {
         "model": head.model,
         "jets": jets,
+        "skipped": counts.skipped,
+        "below_momentum": counts.below,
         "bytes": size,
         "bytes_per_jet": size / jets,
         "ratio": raw * jets / size,
@@ -137,6 +142,8 @@ def compress(
         "paid_back": payback(found, ours, decoder),
         "output": str(output),
     }
+    for line in counts.lines():
+        click.echo(line)
     _show(result, found)
     return result
 
@@ -156,7 +163,7 @@ def _check_kept(head: JetFileHead) -> None:
 
 
 def _encoded(
-    files: Sequence[Path], model: Any, head: JetFileHead, reading: Sequence[str]
+    files: Sequence[Path], model: Any, head: JetFileHead, reading: Sequence[str], counts: JetCounts
 ) -> Iterator[tuple[Jets, pd.DataFrame, np.ndarray]]:
     """Jets, the columns to keep, and latent numbers, a part of a file at a time."""
     from particle_zoo.data.jet_files import JetFileSettings, iter_jets
@@ -164,7 +171,7 @@ def _encoded(
     settings = JetFileSettings.from_pairs(parse_settings(tuple(reading)))
     for file in files:
         start = 0
-        for jets, kept in iter_jets(file, head.variables, settings, keep=head.kept):
+        for jets, kept in iter_jets(file, head.variables, settings, keep=head.kept, counts=counts):
             try:
                 inputs = model.preprocess(jets)
             except InputError as error:

@@ -12,18 +12,16 @@ import click
 import numpy as np
 
 from particle_zoo.cli import load_keras, output_options, progress, replacing, run, write_json
+from particle_zoo.data.jet_tables.table import ORIGIN, UNIT
 from particle_zoo.errors import InputError
 from particle_zoo.jet_file import JetFileHead, check_model, check_output, open_model, read_head, stored
-from particle_zoo.jets import ROUNDING
+from particle_zoo.jets import below_momentum
 from particle_zoo.table_file import appending
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".parquet", ".csv", ".h5")
-
-UNIT, ORIGIN = "particle_zoo_unit", "particle_zoo_decoded"
-"""Metadata of parquet files and attributes of HDF5 files: unit of the energies, and what the jets were decoded by, as JSON."""
 
 
 @click.command("decompress", context_settings={"show_default": True})
@@ -102,7 +100,7 @@ def impossible(head: JetFileHead, values: np.ndarray) -> np.ndarray:
         for name in ("pt", "m"):
             sound &= columns.get(name, np.ones(len(values))) >= 0
         if "E" in columns:
-            sound &= columns["E"] >= columns["pt"] * np.cosh(columns["eta"]) * (1 - ROUNDING)
+            sound &= ~below_momentum(columns["pt"], columns["eta"], columns["E"])
     return ~sound
 
 

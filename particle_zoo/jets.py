@@ -138,14 +138,26 @@ ROUNDING = 1e-6
 """Energies may fall short of the momentum by this share of it: those of files are in single precision."""
 
 
-def mass(pt: np.ndarray, eta: np.ndarray, e: np.ndarray) -> np.ndarray:
+def below_momentum(pt: np.ndarray, eta: np.ndarray, e: np.ndarray) -> np.ndarray:
+    """Mask of jets whose energy is below the momentum by more than rounding."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return e < pt * np.cosh(eta) * (1 - ROUNDING)
+
+
+def mass(pt: np.ndarray, eta: np.ndarray, e: np.ndarray, *, lenient: bool = False) -> np.ndarray:
     """Mass of jets, GeV; 0 where rounding leaves the energy just below the momentum.
 
+    Args:
+        pt: transverse momentum, GeV.
+        eta: pseudorapidity.
+        e: energy, GeV.
+        lenient: 0 also where the energy is further below the momentum, as an autoencoder may leave it.
+
     Raises:
-        InputError: an energy that is less than the momentum.
+        InputError: an energy that is less than the momentum, unless that is allowed.
     """
     momentum = pt * np.cosh(eta)
-    if (e < momentum * (1 - ROUNDING)).any():
+    if not lenient and below_momentum(pt, eta, e).any():
         worst = int(np.argmin(e / momentum))
         raise InputError(
             f"jet {worst} has E {e[worst]:g} below its momentum {momentum[worst]:g}; check which column is which"

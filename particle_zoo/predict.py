@@ -76,7 +76,7 @@ def predict(
     trained on pedestals of a camera takes camera frames (HIS, ROOT, HDF5, NumPy, TIFF, FITS) and gives one row a region
     with light; --set then takes transpose, rotate, dataset and partial_run. A clustering of patches takes the files of
     --crop and gives one row a patch. An autoencoder of jets takes files of jets (parquet, HDF5, CSV, ROOT) and gives one row a
-    jet; --set then takes unit, tree, event, trust_unit and the column of a variable, as pt=Jet_pt.
+    jet; --set then takes unit, tree, event, trust_unit, skip_bad and the column of a variable, as pt=Jet_pt.
     """
     context, of_frames = click.get_current_context(), {name: settings.pop(name) for name in FRAME_OPTIONS}
     if output is not None:

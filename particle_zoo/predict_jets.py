@@ -37,41 +37,43 @@ def predict_jets(
         quiet: no progress bar.
 
     Returns:
-        `jets`, `error` (mean over them) and `output`.
+        `jets`, `skipped` (that were left out), `below_momentum` (given jets whose E is), `error` (mean over jets) and `output`.
 
     Raises:
         InputError: jets that cannot be read or normalised, files of which some tell events and some do not, or output that exists.
     """
     from particle_zoo.data.jet_files import JetFileSettings, iter_jets
+    from particle_zoo.data.jet_values import JetCounts
     from particle_zoo.weights import load_run
 
     output = check_table(output or Path("predictions.csv"), force=force)
     settings = JetFileSettings.from_pairs(parse_settings(tuple(reading)))
     model, _ = load_run(folder)
-    jets, error = 0, 0.0
+    jets, error, counts = 0, 0.0, JetCounts()
     with replacing(output) as temporary, appending(temporary, "a jet") as write:
         for file in progress(files, "files", quiet=quiet):
-            row = 0
-            for part, _ in iter_jets(file, model.preprocessor.columns, settings):
-                rows = _rows(model, part, str(file), row)
+            for part, places in iter_jets(file, model.preprocessor.columns, settings, counts=counts):
+                rows = _rows(model, part, str(file), places.index.to_numpy())
                 write(rows)
-                row += len(rows)
+                jets += len(rows)
                 error += float(rows["error"].sum())
-            jets += row
     error /= jets
+    for line in counts.lines():
+        click.echo(line)
     click.echo(f"{jets:,} jets, mean square error of the normalised variables {error:.3e}")
     click.echo(f"table: {output}")
-    return {"jets": jets, "error": error, "output": str(output)}
+    odd = {"skipped": counts.skipped, "below_momentum": counts.below}
+    return {"jets": jets, **odd, "error": error, "output": str(output)}
 
 
-def _rows(model: Any, jets: Any, source: str, first: int) -> pd.DataFrame:
+def _rows(model: Any, jets: Any, source: str, places: np.ndarray) -> pd.DataFrame:
     try:
         normalised = model.preprocessor.normalise(jets.values)
     except InputError as error:
-        raise InputError(f"{source}, jets from {first} on: {error}") from error
+        raise InputError(f"{source}, jets from {places[0]} on: {error}") from error
     latent = model.encode(normalised.astype(np.float32))
     decoded = np.asarray(model.decode(latent), np.float64)
-    place = pd.DataFrame({"source": source, "row": np.arange(first, first + len(jets))})
+    place = pd.DataFrame({"source": source, "row": places})
     if jets.events is not None:
         place["event"] = jets.events
     with np.errstate(over="ignore"):

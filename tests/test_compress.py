@@ -267,6 +267,20 @@ def test_memory_holds_a_few_chunks_only(run: Path, jets: Jets, tmp_path: Path, m
         assert found["event"][:].tolist() == list(range(50 * chunks))
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".h5", ".csv"])
+def test_what_came_back_can_be_compressed_again(
+    run: Path, file: Path, suffix: str, capsys: pytest.CaptureFixture
+) -> None:
+    compress([file], run, Path("j.z"), quiet=True)
+    back = Path(f"back{suffix}")
+    first = decompress(Path("j.z"), run, back, quiet=True)
+    again = compress([back], run, Path("again.z"), reading=["skip_bad=true", "trust_unit=true"], quiet=True)
+    assert again["jets"] + again["skipped"] == first["jets"]
+    # Among the odd ones are jets with a negative pt, which are left out.
+    assert again["below_momentum"] + again["skipped"] >= first["impossible"] > 0
+    assert f"{again['below_momentum']:,} of {again['jets']:,} jets have E below the momentum" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -15,7 +15,7 @@ from particle_zoo.cli import read_json
 from particle_zoo.data.jet_columns import CANONICAL, check_column, find_columns
 from particle_zoo.data.jet_tables.opening import SUFFIXES, open_table
 from particle_zoo.data.jet_tables.table import Block, JetTable
-from particle_zoo.data.jet_values import check_scale, jets_of
+from particle_zoo.data.jet_values import JetCounts, check_scale, jets_of
 from particle_zoo.errors import InputError
 from particle_zoo.jets import Jets
 
@@ -37,6 +37,7 @@ class JetFileSettings(pydantic.BaseModel):
         event: column with the number of the event, whose jets stay together; where the rows of a file are events with
             lists of jets, it is the number of the row by default.
         trust_unit: do not question the unit.
+        skip_bad: leave out and count jets with values that no jet has, instead of refusing the file.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -46,6 +47,7 @@ class JetFileSettings(pydantic.BaseModel):
     tree: str | None = None
     event: str | None = None
     trust_unit: bool = False
+    skip_bad: bool = False
 
     @pydantic.field_validator("columns")
     @classmethod
@@ -61,7 +63,7 @@ class JetFileSettings(pydantic.BaseModel):
 
     @classmethod
     def from_pairs(cls, pairs: Mapping[str, Any]) -> JetFileSettings:
-        """Settings from `--set key=value`: unit, tree, event and trust_unit; any other key is a variable.
+        """Settings from `--set key=value`: unit, tree, event, trust_unit and skip_bad; any other key is a variable.
 
         Raises:
             InputError: an unknown variable, or a value that cannot be.
@@ -96,25 +98,34 @@ DEFAULTS = JetFileSettings()
 
 
 def iter_jets(
-    path: str | Path, want: Sequence[str], settings: JetFileSettings = DEFAULTS, *, keep: Sequence[str] = ()
+    path: str | Path,
+    want: Sequence[str],
+    settings: JetFileSettings = DEFAULTS,
+    *,
+    keep: Sequence[str] = (),
+    counts: JetCounts | None = None,
 ) -> Iterator[tuple[Jets, pd.DataFrame]]:
     """Yield the jets of a file in chunks, and other columns of it as they are.
 
     Args:
         path: parquet, HDF5, CSV (.csv, .csv.gz) or ROOT.
         want: variables, canonical names; energies in GeV. E and m are computed from each other where the file has one.
-        settings: which column is which, and the unit.
+        settings: which column is which, the unit, and whether bad jets are left out.
         keep: columns of the file to give beside the jets; those of an event are repeated for each of its jets.
+        counts: jets that were left out or are odd are added to them.
 
     Yields:
         Jets with the columns `want`, with `events` where the file or `settings.event` tells them, and a DataFrame of the
-        columns `keep` with one row a jet.
+        columns `keep` with one row a jet; its index is the number of the jet in the file, from 0. m is 0 where it is below
+        that by no more than rounding. E may be below the momentum where no mass is computed from it, and in files that
+        `particle_zoo.decompress` wrote: there such a mass is 0.
 
     Raises:
         InputError: no such file, damaged, empty, columns that are missing, no numbers, values that no jet has (NaN,
-            pt <= 0, m < 0, E below the momentum), or a median pt below 0.5 GeV or above 5 TeV in the unit.
+            pt <= 0, m < 0, E below the momentum where the mass is computed or of most jets), or a median pt below 0.5 GeV
+            or above 5 TeV in the unit.
     """
-    path = Path(path)
+    path, counts = Path(path), JetCounts() if counts is None else counts
     with open_table(path, settings.tree) as table:
         sources = find_columns(table, want, settings.columns)
         if settings.event is not None:
@@ -127,16 +138,35 @@ def iter_jets(
         unit = _unit(table, settings)
         columns = list(dict.fromkeys([*given, *([settings.event] if settings.event else []), *keep]))
         kinds: pd.Series | None = None
+        before, start = counts.skipped, 0
         for block in table.blocks(columns, ROWS):
             if block.frame.empty:
                 continue
-            jets = jets_of(path, block, sources, want, unit=unit, event=settings.event)
-            kept = _like(path, block, block.frame[list(keep)], kinds)
+            jets, rows = jets_of(
+                path,
+                block,
+                sources,
+                want,
+                unit=unit,
+                event=settings.event,
+                decoded=table.decoded,
+                skip_bad=settings.skip_bad,
+                counts=counts,
+            )
+            kept = block.frame[list(keep)].iloc[rows].set_axis(start + rows)
+            start += len(block.frame)
+            if not len(jets):
+                continue
+            kept = _like(path, block, kept, kinds)
             if kinds is None:
                 kinds = kept.dtypes
                 if not settings.trust_unit:
                     check_scale(path, jets, unit)
             yield jets, kept
+        if kinds is None and counts.skipped > before:
+            raise InputError(
+                f"{path} has only jets that had to be left out, {start:,} of them; the first: {counts.reason}"
+            )
         if kinds is None:
             raise InputError(f"{path} holds no jets; give a file with one at least")
 

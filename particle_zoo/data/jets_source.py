@@ -11,11 +11,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Protocol
 
+import click
 import numpy as np
 
 from particle_zoo.data.jet_columns import find_columns
 from particle_zoo.data.jet_files import SETTINGS_FILE, JetFileSettings, find, iter_jets, settings_of
 from particle_zoo.data.jet_tables.opening import open_table
+from particle_zoo.data.jet_values import JetCounts
 from particle_zoo.data.splits import assign_groups
 from particle_zoo.errors import InputError
 from particle_zoo.jets import AOD_25, AOD_27, Jets
@@ -160,7 +162,11 @@ class UserFiles:
             InputError: unusable files.
         """
         want = next((names for names in ((*AOD_27, "E"), (*AOD_25, "E")) if self._have(names)), COLUMNS)
-        return Jets.concat(list(self._numbered(want)))
+        counts = JetCounts()
+        jets = Jets.concat(list(self._numbered(want, counts)))
+        for line in counts.lines():
+            click.echo(f"{self.folder}: {line}", err=True)
+        return jets
 
     def check(self, want: Sequence[str]) -> None:
         """Check that all files have some variables.
@@ -179,11 +185,11 @@ class UserFiles:
             return False
         return True
 
-    def _numbered(self, want: Sequence[str]) -> Iterator[Jets]:
+    def _numbered(self, want: Sequence[str], counts: JetCounts) -> Iterator[Jets]:
         first = 0
         for path in self.paths:
             after = first
-            for part, _ in iter_jets(path, want, self.settings):
+            for part, _ in iter_jets(path, want, self.settings, counts=counts):
                 if self.settings.event is not None:
                     # Numbers that the files state hold for all of them; places in a file are of that file only.
                     yield part

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from particle_zoo.data.jet_tables.table import Block, JetTable, damaged, shortened
+from particle_zoo.data.jet_tables.table import ORIGIN, UNIT, Block, JetTable, damaged, shortened
 from particle_zoo.errors import InputError
 
 WIDEST = 4096
@@ -37,8 +37,15 @@ def opened(path: Path) -> Iterator[JetTable]:
         with damaged(path, "HDF5"):
             file.visititems(lambda name, item: sets.update({name: item} if isinstance(item, h5py.Dataset) else {}))
             places = {column: place for name, found in sets.items() for column, place in _columns(name, found)}
+            unit = file.attrs.get(UNIT)
+            decoded = ORIGIN in file.attrs
         yield JetTable(
-            path, tuple(places), partial(_blocks, path, sets, places), explain=partial(_explain, path, file, sets)
+            path,
+            tuple(places),
+            partial(_blocks, path, sets, places),
+            None if unit is None else str(unit),
+            partial(_explain, path, file, sets),
+            decoded,
         )
 
 

@@ -11,10 +11,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.data.jet_tables.flat import flattened
-from particle_zoo.data.jet_tables.table import Block, JetTable, damaged
-
-UNIT = b"particle_zoo_unit"
-"""Entry of the schema's metadata: unit of the energies in files that this package writes."""
+from particle_zoo.data.jet_tables.table import ORIGIN, UNIT, Block, JetTable, damaged
 
 
 @contextmanager
@@ -29,7 +26,8 @@ def opened(path: Path) -> Iterator[JetTable]:
     with damaged(path, "parquet"):
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
-        unit = (schema.metadata or {}).get(UNIT)
+        about = schema.metadata or {}
+        unit = about.get(UNIT.encode())
 
     def blocks(columns: Sequence[str], rows: int) -> Iterator[Block]:
         first = 0
@@ -39,7 +37,8 @@ def opened(path: Path) -> Iterator[JetTable]:
                 first += batch.num_rows
 
     with file:
-        yield JetTable(path, tuple(schema.names), blocks, None if unit is None else unit.decode(errors="replace"))
+        stated = None if unit is None else unit.decode(errors="replace")
+        yield JetTable(path, tuple(schema.names), blocks, stated, decoded=ORIGIN.encode() in about)
 
 
 def _values(column: Any) -> Any:

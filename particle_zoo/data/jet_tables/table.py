@@ -13,6 +13,9 @@ import pandas as pd
 from particle_zoo.cli import sentence
 from particle_zoo.errors import InputError
 
+UNIT, ORIGIN = "particle_zoo_unit", "particle_zoo_decoded"
+"""Metadata of parquet files and attributes of HDF5 files: unit of the energies, and what the jets were decoded by, as JSON."""
+
 SHOWN = 8
 """Names of a list in an error."""
 
@@ -51,6 +54,7 @@ class JetTable:
         blocks: the rows of some columns, at most so many rows of the file at a time.
         unit: of its energies, where the file states one.
         explain: what is wrong with a name that is no column, where the file has something of the kind.
+        decoded: whether the file says that an autoencoder made its jets.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class JetTable:
     blocks: Callable[[Sequence[str], int], Iterator[Block]]
     unit: str | None = None
     explain: Callable[[str], str | None] = lambda name: None
+    decoded: bool = False
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particle_zoo.errors import InputError
-from particle_zoo.jets import ANGLES, Jets, wrapped
+from particle_zoo.jets import ANGLES, Jets, mass, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ def mass_residuals(true: Jets, found: Jets) -> np.ndarray | None:
     momentum, e = found.column("pt") * np.cosh(found.column("eta")), found.column("E")
     # (E - p)(E + p) keeps the digits that E^2 - p^2 loses.
     squared = (e - momentum) * (e + momentum)
-    expected = true.column("m")
+    expected = mass(true.column("pt"), true.column("eta"), true.column("E"), lenient=True)
     return _ratio(np.sign(squared) * np.sqrt(np.abs(squared)) - expected, expected)
 
 

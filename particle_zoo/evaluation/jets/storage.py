@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from particle_zoo.errors import InputError
+from particle_zoo.evaluation.jets.rivals import mass_share
 from particle_zoo.evaluation.jets.scores import mean_square, residuals
 from particle_zoo.jet_file import JetFileHead, stored
 from particle_zoo.jet_file_writer import ENCODING, storing
@@ -240,7 +241,7 @@ def _dropped(raw: np.ndarray, preprocessor: Any) -> tuple[str, Pack, Unpack] | N
         mean = preprocessor.unnormalise(normalised[None])[0, gone]
         return "drop m (its mean instead), parquet", pack, lambda data: np.insert(read(data), gone, mean, axis=1)
     jets = Jets(raw, columns)
-    share = math.sqrt(np.mean((jets.column("m") / jets.column("pt")) ** 2))
+    share = mass_share(jets)
 
     def unpack(data: Any) -> np.ndarray:
         kept = read(data)
