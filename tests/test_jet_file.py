@@ -8,12 +8,14 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
 from particle_zoo.errors import InputError
 from particle_zoo.jet_file import JetFileHead, read_head, stored
-from particle_zoo.jet_file_writer import storing
+from particle_zoo.jet_file_writer import ENCODING, storing
 from particle_zoo.jets import FOUR_MOMENTUM
 
 
@@ -21,6 +23,23 @@ def store(path: Path, head: JetFileHead, *parts: np.ndarray) -> None:
     with storing(path, head) as write:
         for latent in parts:
             write(latent, pd.DataFrame(index=range(len(latent))))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_other_encodings_are_larger(dtype: str) -> None:
+    latent = np.random.default_rng(0).normal(size=(20_000, 3)).astype(dtype)
+    columns = pa.table({f"z{i}": np.ascontiguousarray(column) for i, column in enumerate(latent.T)})
+
+    def size(**changed: Any) -> int:
+        sink = pa.BufferOutputStream()
+        pq.write_table(columns, sink, **{**ENCODING, **changed})
+        return len(sink.getvalue())
+
+    ours = size()
+    assert ours < 0.96 * size(compression="zstd", compression_level=3)
+    assert ours < 0.96 * size(use_byte_stream_split=False)
+    assert ours < 0.8 * size(use_byte_stream_split=False, use_dictionary=True)
+    assert ours < 1.02 * size(compression="zstd", compression_level=15)
 
 
 def test_numbers_that_a_dtype_cannot_hold_are_refused(tmp_path: Path) -> None:
