@@ -90,6 +90,8 @@ def _sorted(modules: Mapping[str, object]) -> list[str]:
 def _linear(path: str, module: Mapping[str, np.ndarray]) -> Layer:
     weight, bias = module.get("weight", np.zeros(0)), module.get("bias")
     shapes = ", ".join(f"{kind} {array.shape}" for kind, array in module.items())
+    if module.keys() == {"bias"}:
+        raise InputError(f"{path} has a bias and no weight; save the whole state dict again")
     if weight.ndim != 2 or not module.keys() <= {*BIASES}:
         raise InputError(
             f"{path or 'the file'} has {shapes}; give a net of linear layers and batch normalisation, which is all that models of jets have"
