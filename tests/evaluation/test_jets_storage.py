@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from particle_zoo.evaluation.jets.storage import Way, cut, payback
+from particle_zoo.evaluation.jets.rivals import FITTED_MASS, rivals
+from particle_zoo.evaluation.jets.scores import mean_square
+from particle_zoo.evaluation.jets.storage import Way, _dropped, cut, payback
+from particle_zoo.jets import FOUR_MOMENTUM
+from particle_zoo.pipelines.jets import JetPreprocessor
+from particle_zoo.simulation.jets import generate
 
 
 def test_cutting_mantissas_rounds() -> None:
@@ -14,6 +20,20 @@ def test_cutting_mantissas_rounds() -> None:
         np.testing.assert_allclose(found, values, rtol=2.0 ** -(bits + 1))
         assert not (found.view(np.uint32) & np.uint32((1 << (23 - bits)) - 1)).any()
     np.testing.assert_array_equal(cut(values, 23), values)
+
+
+def test_dropping_e_loses_what_evaluate_says() -> None:
+    jets = generate(5_000, 3).select(FOUR_MOMENTUM)
+    raw, preprocessor = jets.values.astype(np.float32), JetPreprocessor().fit(jets)
+    name, pack, unpack = _dropped(raw, preprocessor)
+    found = preprocessor.normalise(unpack(pack()).astype(np.float64))
+    expected = rivals(jets, jets, preprocessor, 3)[FITTED_MASS]
+    true = preprocessor.normalise(jets.values)
+    assert mean_square(true, found) == pytest.approx(mean_square(true, expected), rel=0.01)
+    assert name == "drop E (one m / pt instead), parquet"
+    # Energies below the momentum have no mass, and stop nothing.
+    raw[:, FOUR_MOMENTUM.index("E")] *= 0.9
+    assert np.isfinite(_dropped(raw, preprocessor)[2](pack())).all()
 
 
 def test_a_decoder_is_paid_back_only_by_what_is_smaller() -> None:

@@ -248,7 +248,7 @@ def _dropped(raw: np.ndarray, preprocessor: Any) -> tuple[str, Pack, Unpack] | N
         pt, eta = (kept[:, columns.index(name)] for name in ("pt", "eta"))
         return np.insert(kept, gone, energy(pt, eta, share * pt), axis=1)
 
-    return "drop E (typical m / pt instead), parquet", pack, unpack
+    return "drop E (one m / pt instead), parquet", pack, unpack
 
 
 def _latents(raw: np.ndarray, model: Any, head: JetFileHead, dtype: Any) -> tuple[Pack, Unpack]:
