@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from particle_zoo.cli import load_keras, output_options, parse_settings, replacing, run, write_json
+from particle_zoo.errors import InputError
 
 ACTIVATIONS = {
     "tanh": "tanh after every layer but the latent and the last one, and as the first step of the decoder",
@@ -59,10 +60,9 @@ def pytorch(
     from particle_zoo.conversion.layers import layers_of
     from particle_zoo.conversion.normalisation import with_statistics
     from particle_zoo.conversion.state_dict import load_torch, read
-    from particle_zoo.training import run_folder
 
     torch = load_torch()
-    run_folder.choose(name, output, resume=False, force=force)
+    _check_output(output, force=force)
     model = registry.build(name, **parse_settings(settings))
     check_model(name, model.zoo_config)
     model.preprocessor = with_statistics(model.preprocessor, normalisation, unit)
@@ -92,6 +92,13 @@ def pytorch(
             },
         )
     click.echo(f"written: {output}")
+
+
+def _check_output(output: Path, *, force: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; give a folder")
+    if (output / "config.json").exists() and not force:
+        raise InputError(f"{output} already holds a run; replace it with --force or choose another --output")
 
 
 def _inputs(preprocessor: Any, source: str | None) -> str:

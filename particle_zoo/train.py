@@ -36,12 +36,14 @@ if TYPE_CHECKING:
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help="Passes over the training clusters or frames.  [default: the model's recipe]",
+    help="Passes over the training clusters, frames or jets.  [default: the model's recipe]",
 )
 @click.option(
-    "--batch-size", type=click.IntRange(1), help="Clusters, or crops of frames, a step.  [default: the model's recipe]"
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Clusters, crops of frames or jets, a step.  [default: the model's recipe]",
 )
-@click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters or frames only.")
+@click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters, frames or jets only.")
 @click.option(
     "--params", type=click.Path(path_type=Path), help="JSON file of settings, as a search writes it (best.json)."
 )
@@ -137,9 +139,7 @@ def _frames(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any])
     from particle_zoo.training import session
 
     if options["classes"] is not None or options["split"] != "train":
-        raise InputError(
-            f"{card.name} learns without classes, on splits of its own; leave --classes and --split out"
-        )
+        raise InputError(f"{card.name} learns without classes, on splits of its own; leave --classes and --split out")
     taken = ("seed", "dataset", "data_dir", "manual_dir", "limit", "precision", "init")
     trainer = importlib.import_module(session.TRAINERS[card.task])
     job = trainer.prepare(card, overrides, **{key: options[key] for key in taken})

@@ -296,7 +296,9 @@ def test_a_converted_folder_is_a_model_with_the_statistics_given(torch: Any, tmp
 
     before = (tmp_path / "run" / "card.json").read_bytes()
     other = saved(torch, tmp_path / "b.pth", arrays(seed=1))
-    assert "already holds a run" in refused(command(other, tmp_path / "run", "--normalisation", "none"))
+    said = refused(command(other, tmp_path / "run", "--normalisation", "none"))
+    assert said.endswith("already holds a run; replace it with --force or choose another --output")
+    assert "is a file; give a folder" in refused(command(other, file, "--normalisation", "none"))
     assert (tmp_path / "run" / "card.json").read_bytes() == before
     result = command(other, tmp_path / "run", "--normalisation", "none", "--force", "--quiet")
     assert result.exception is None

@@ -44,7 +44,13 @@ def test_distributions_have_a_ratio_and_lose_no_jet(jets: Jets, drawn: list[Figu
     assert (tmp_path / "d.png").stat().st_size > 10_000
     assert visible(figure) == 8
     written = texts(figure)
-    for text in ("400 jets; values beyond an axis are in its last bins", "pt (GeV)", "phi (rad)", "E (GeV)", "output / input"):
+    for text in (
+        "400 jets; values beyond an axis are in its last bins",
+        "pt (GeV)",
+        "phi (rad)",
+        "E (GeV)",
+        "output / input",
+    ):
         assert text in written
     for axis, scale in zip(figure.axes[:4], ("log", "linear", "linear", "log"), strict=True):
         before, after = (patch.get_data().values for patch in axis.patches)
@@ -113,7 +119,11 @@ def test_triangle_has_colours_points_and_a_histogram(jets: Jets, drawn: list[Fig
     # Four on the diagonal, six pairs and the bar.
     assert visible(figure) == 11
     written = texts(figure)
-    for text in ("68 % of the jets, points outside", "Pearson correlation of the clipped residuals", "E\n(output - input) / input"):
+    for text in (
+        "68 % of the jets, points outside",
+        "Pearson correlation of the clipped residuals",
+        "E\n(output - input) / input",
+    ):
         assert text in written
     last = figure.axes[12]
     assert last.get_facecolor() == colormaps["coolwarm"](1.0)
