@@ -267,7 +267,7 @@ def test_frames_that_give_no_thresholds_leave_no_finished_run(source: Path, tmp_
 def test_options_for_clusters_are_refused(source: Path, tmp_path: Path) -> None:
     for option in (["--classes", "all"], ["--split", "signal"]):
         given = [*arguments(source, tmp_path / "run"), *option]
-        with pytest.raises(InputError, match="frames without classes"):
+        with pytest.raises(InputError, match="learns without classes"):
             CliRunner().invoke(train, given, catch_exceptions=False, standalone_mode=False)
 
 
