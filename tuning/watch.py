@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,7 +16,8 @@ class Watch(keras.callbacks.Callback):
 
     Args:
         trial: that of Optuna.
-        report: key of the logs to report after every epoch; None reports nothing.
+        report: key of the logs to report after every epoch; None, or one that is not there, reports nothing.
+        needed: keys that the logs must have: without one the training stops after its first epoch.
         keep: whether the weights of the best epoch are kept.
 
     Attributes:
@@ -23,31 +25,35 @@ class Watch(keras.callbacks.Callback):
         best: number of the epoch with the lowest validation loss, which is the one whose weights a training keeps; without
             validation that of the lowest loss.
         weights: of that epoch, where they are kept.
+        missing: a needed key that is not there.
         pruned: whether the pruner stopped the training.
         error: what a report raised.
     """
 
-    def __init__(self, trial: Any, report: str | None, *, keep: bool = False) -> None:
+    def __init__(self, trial: Any, *, report: str | None, needed: Sequence[str], keep: bool) -> None:
         super().__init__()
-        self.trial, self.report, self.keep = trial, report, keep
+        self.trial, self.report, self.needed, self.keep = trial, report, needed, keep
         self.epochs: list[dict[str, float]] = []
-        self.best, self.weights, self.pruned = 0, None, False
+        self.best = 0
+        self.weights: list[Any] | None = None
+        self.missing: str | None = None
+        self.pruned = False
         self.error: Exception | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epochs.append({key: float(value) for key, value in (logs or {}).items()})
-        now, before = (self._loss(i) for i in (-1, self.best))
-        if len(self.epochs) == 1 or now < before or np.isnan(before):
+        self.missing = next((key for key in self.needed if key not in self.epochs[-1]), None)
+        now, lowest = self._loss(-1), self._loss(self.best)
+        if len(self.epochs) == 1 or now < lowest or np.isnan(lowest):
             self.best = len(self.epochs) - 1
             self.weights = self.model.get_weights() if self.keep else None
-        if self.report is None or self.report not in self.epochs[-1]:
-            return
-        try:
-            self.trial.report(self.epochs[-1][self.report], epoch)
-            self.pruned = self.trial.should_prune()
-        except Exception as error:
-            self.error = error
-        if self.pruned or self.error is not None:
+        if self.report in self.epochs[-1]:
+            try:
+                self.trial.report(self.epochs[-1][self.report], epoch)
+                self.pruned = self.trial.should_prune()
+            except Exception as error:
+                self.error = error
+        if self.missing or self.pruned or self.error is not None:
             self.model.stop_training = True
 
     def _loss(self, epoch: int) -> float:

@@ -1,0 +1,151 @@
+"""Trials that each have a process of their own: what a training leaves in memory goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing import connection
+from typing import Any
+
+import optuna
+
+from particle_zoo.errors import InputError
+
+ASKED = ("suggest_int", "suggest_float", "suggest_categorical", "report", "should_prune", "set_user_attr")
+"""What the process of a trial asks the trial in its parent."""
+
+PATIENCE_S = 5.0
+"""For a process to end when it is told to."""
+
+
+class Isolated:
+    """An objective whose trials run in a spawned process each, which loads the data anew.
+
+    Only the parent speaks to the storage and knows the sampler; the child asks it through a pipe. The child ends when its
+    parent does, however that happens.
+
+    Args:
+        objective: picklable; called with a stand-in for the trial.
+    """
+
+    def __init__(self, objective: Callable[[Any], Any]) -> None:
+        self.objective = objective
+
+    def __call__(self, trial: Any) -> Any:
+        """The value of the objective.
+
+        Raises:
+            optuna.TrialPruned: as the objective, or the process was killed, most often for want of memory; then the reason is
+                the user attribute `impossible`.
+            Exception: what else the objective raised.
+        """
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_run, args=(self.objective, trial.number, theirs), name=f"trial {trial.number}"
+        )
+        with _without_interrupts():
+            process.start()
+        theirs.close()
+        try:
+            kind, answer = _converse(ours, trial)
+            process.join(PATIENCE_S)
+        except EOFError:
+            process.join()
+            # Its number is negative where a signal ended it.
+            code = process.exitcode or 0
+            if code >= 0:
+                raise RuntimeError(f"the process of trial {trial.number} ended with exit code {code}") from None
+            reason = f"the process of the trial was ended by {signal.Signals(-code).name}; it may have needed too much memory"
+            trial.set_user_attr("impossible", reason)
+            raise optuna.TrialPruned(reason) from None
+        finally:
+            ours.close()
+            for stop in (process.terminate, process.kill):
+                if process.is_alive():
+                    stop()
+                    process.join(PATIENCE_S)
+            process.close()
+        if kind == "error":
+            raise answer
+        return answer
+
+
+def _converse(pipe: connection.Connection, trial: Any) -> tuple[str, Any]:
+    """Do for the child what it asks, until it has a value or an error."""
+    while True:
+        name, *rest = pipe.recv()
+        if name in ("value", "error"):
+            return name, rest[0]
+        try:
+            found = getattr(trial, name)(*rest[0], **rest[1]) if name in ASKED else dict(trial.params)
+        except Exception as error:
+            pipe.send((None, error))
+        else:
+            pipe.send((found, None))
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process that is started meanwhile never sees Ctrl-C, which goes to the whole group: its parent ends it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# --- In the child -----------------------------------------------------------------------------------------------------------
+
+
+class _Elsewhere:
+    """Stands in for a trial that is in the parent."""
+
+    def __init__(self, pipe: connection.Connection, number: int) -> None:
+        self._pipe, self.number = pipe, number
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ASKED:
+            raise AttributeError(f"the process of a trial has no {name!r} of it; it has {', '.join(ASKED)}")
+        return lambda *given, **named: self._ask(name, given, named)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self._ask("params")
+
+    def _ask(self, *what: Any) -> Any:
+        self._pipe.send(what)
+        found, error = self._pipe.recv()
+        if error is not None:
+            raise error
+        return found
+
+
+def _run(objective: Callable[[Any], Any], number: int, pipe: connection.Connection) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from particle_zoo.cli import load_keras
+
+    load_keras()
+    try:
+        answer = ("value", objective(_Elsewhere(pipe, number)))
+    except (optuna.TrialPruned, InputError) as error:
+        answer = ("error", error)
+    except Exception as error:
+        # Where it happened is lost with the process otherwise, and so is an error that cannot be sent.
+        answer = ("error", RuntimeError("".join(traceback.format_exception(error)).strip()))
+    pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
