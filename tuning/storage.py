@@ -76,6 +76,16 @@ def open_storage(url: str | None, folder: Path, *, grace: float = 60.0) -> BaseS
     return _database(_parse(url), grace)
 
 
+def close(study: optuna.Study) -> None:
+    """Close the connections of a study to its database, where it has any; it may be used again."""
+    storage = study._storage
+    storage.remove_session()
+    # Optuna keeps what it has read in front of a database.
+    engine = getattr(getattr(storage, "_backend", storage), "engine", None)
+    if engine is not None:
+        engine.dispose()
+
+
 def _journal(path: Path) -> BaseStorage:
     # Windows has links for administrators only.
     lock = (JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock)(str(path))

@@ -148,9 +148,9 @@ class Plan:
             return True
         if not done:
             return False
-        names = {"space": "the search space", "data": "the data"}
+        names = {"space": "the search space", "source": "the data", "grid": "the grid"}
         what = ", ".join(names.get(key) or f"{key} ({value}, now {now[key]})" for key, value in changed.items())
         raise InputError(
-            f"the study {self.name} in {self.place} was begun under other conditions, and values would not compare; "
-            f"received another state of {what}; repeat the first command, or begin anew with another {self.elsewhere}"
+            f"the study {self.name} in {self.place} was begun with other settings, so that values would not compare: {what}; "
+            f"repeat the first command, or begin anew with another {self.elsewhere}"
         )

@@ -106,13 +106,15 @@ class Worker:
             give_back(self.study, trial, "interrupted")
 
     def _work(self) -> None:
-        """Step by step, again where the database did not answer; a trial that this cost is taken over like any other."""
+        while not self._stopped.is_set() and self._patiently(self._step):
+            pass
+
+    def _patiently(self, action: Callable[[], bool]) -> bool:
+        """Do something, again where the database did not answer; a trial that this cost is taken over like any other."""
         silent_since: float | None = None
-        while not self._stopped.is_set():
+        while True:
             try:
-                if not self._step():
-                    return
-                silent_since = None
+                return action()
             except StorageInternalError as error:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > PATIENCE_S:
@@ -121,7 +123,7 @@ class Worker:
                         "and repeat the command, which continues the search"
                     ) from error
                 self.say("the database does not answer; trying again")
-                self._stopped.wait(4 * POLL_S)
+                self._pause(4 * POLL_S)
 
     def _step(self) -> bool:
         """One trial, or a while of waiting; False where nothing is left to do."""
@@ -201,13 +203,15 @@ class Worker:
             self._interruptible = False
 
     def _tell(self, trial: optuna.Trial, values: list[float] | None, reason: str = "") -> None:
-        now = self.study._storage.get_trial(trial._trial_id)
-        if now.state.is_finished() or "taken_over" in now.user_attrs:
-            raise UpdateFinishedTrialError
-        if values is None:
-            self.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self.study.tell(trial, values)
+        def tell() -> bool:
+            now = self.study._storage.get_trial(trial._trial_id)
+            if now.state.is_finished() or "taken_over" in now.user_attrs:
+                raise UpdateFinishedTrialError
+            self.study.tell(trial, values, state=TrialState.PRUNED if values is None else None)
+            return True
+
+        # What hours have found is not given up for a database that is started again.
+        self._patiently(tell)
         self._failures = 0
         names = self.study.metric_names or ["value"] * len(self.study.directions)
         text = "  ".join(f"{name} {value:.6g}" for name, value in zip(names, values or (), strict=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import shutil
@@ -19,8 +20,9 @@ from typing import Any
 import click
 from optuna.exceptions import StorageInternalError
 
-from particle_zoo.cli import sentence
+from particle_zoo.cli import load_keras, sentence
 from particle_zoo.errors import InputError, ParticleZooError
+from tuning.storage import close
 from tuning.study import Plan
 from tuning.takeover import Takeover
 from tuning.worker import Objective, Worker, count
@@ -58,19 +60,19 @@ class Job:
     prepare: Prepare | None = None
     quiet: bool = False
 
-    def worker(self) -> Worker:
-        """A worker of this process."""
+    def work(self, hold: Callable[[Worker], object] = id) -> None:
+        """Work in this process; `hold` is given the worker before it begins."""
         if self.prepare is not None:
             self.prepare()
+        study = self.plan.open()
         say: Callable[[str], object] = (lambda line: None) if self.quiet else _print
-        return Worker(
-            self.plan.open(),
-            self.objective,
-            trials=self.trials,
-            grace=self.plan.grace,
-            closed=bool(self.plan.grid),
-            say=say,
-        )
+        closed, grace = bool(self.plan.grid), self.plan.grace
+        worker = Worker(study, self.objective, trials=self.trials, grace=grace, closed=closed, say=say)
+        hold(worker)
+        try:
+            worker.run()
+        finally:
+            close(study)
 
 
 def _print(line: str) -> None:
@@ -87,7 +89,7 @@ def run(job: Job, *, workers: int = 1) -> None:
         KeyboardInterrupt: Ctrl-C or SIGTERM.
     """
     if workers == 1:
-        job.worker().run()
+        job.work()
     else:
         _Crew(job, workers).run()
 
@@ -159,6 +161,7 @@ class _Crew:
                 process.kill()
                 process.join()
             self._sweep()
+            close(self.study)
 
     def _sweep(self) -> int:
         """Take over what the dead left, and count what is done; where the database does not answer, the next start will."""
@@ -173,9 +176,7 @@ def _work(job: Job, parent: connection.Connection) -> None:
     holder: list[Worker] = []
     threading.Thread(target=_end_with_parent, args=(holder,), daemon=True).start()
     try:
-        worker = job.worker()
-        holder.append(worker)
-        worker.run()
+        job.work(holder.append)
     except KeyboardInterrupt:
         sys.exit(130)
     except (ParticleZooError, OSError) as error:
@@ -220,6 +221,13 @@ def gpus() -> list[str]:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
     return [str(i) for i in range(listed.stdout.count("\nGPU ") + listed.stdout.startswith("GPU "))]
+
+
+def load_quietly(precision: str) -> None:
+    """Import Keras in a worker without the messages that `particle_zoo.cli.run` keeps from the first process."""
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    load_keras(precision)
 
 
 @contextlib.contextmanager

@@ -46,9 +46,9 @@ class Parabola:
         return (x - 0.7) ** 2 + n / 10
 
 
-def plan(folder: Path, **settings: Any) -> Plan:
+def plan(folder: Path, *, name: str = "quick", **settings: Any) -> Plan:
     """Of a search for the lowest parabola."""
-    return Plan("quick", "quick", folder, **{"baseline": BASELINE, "space": "1", **settings})
+    return Plan(name, "quick", folder, **{"baseline": BASELINE, "space": "1", **settings})
 
 
 @click.command()
@@ -58,6 +58,7 @@ def plan(folder: Path, **settings: Any) -> Plan:
 @click.option("--seconds", default=0.0)
 @click.option("--grace", default=60.0)
 @click.option("--storage")
+@click.option("--study", "name", default="quick")
 @click.option("--error", default="")
 @click.option("--host", help="Pretend to be this machine.")
 @click.option("--beat", default=worker.BEAT_S)
@@ -68,6 +69,7 @@ def search(
     seconds: float,
     grace: float,
     storage: str | None,
+    name: str,
     error: str,
     host: str,
     beat: float,
@@ -76,7 +78,7 @@ def search(
     if host:
         processes.machine = lambda: host  # type: ignore[assignment]
     worker.BEAT_S = beat
-    job = workers.Job(plan(folder, grace=grace, storage=storage), Parabola(folder, seconds, error), trials)
+    job = workers.Job(plan(folder, name=name, grace=grace, storage=storage), Parabola(folder, seconds, error), trials)
     workers.run(job, workers=n)
     click.echo("finished")
 
