@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import optuna
 from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -43,8 +44,9 @@ class Outcome:
         unnamed = ["objective"] if count == 1 else [f"objective {i}" for i in range(count)]
         self.objectives = list(objectives or study.metric_names or unnamed)
         self.signs = [-1 if direction is StudyDirection.MAXIMIZE else 1 for direction in study.directions]
-        optimal = {trial.number for trial in study.best_trials}
-        self.front = [trial for trial in self.finished if trial.number in optimal]
+        # Optuna takes minus infinity for a good value.
+        optimal = in_memory(study, self.finished).best_trials
+        self.front = [self.finished[trial.number] for trial in optimal]
         """Finished trials that no other beats in every objective; with one objective, the best."""
 
     @property
@@ -106,9 +108,11 @@ class Outcome:
         """The best trial, and by how much it beats the baseline, in words."""
         if self.best is None:
             return "No trial has finished: there are no best settings."
-        said = f"Pareto-optimal trials: {len(self.front)}. " if self.several else ""
         level = ("lowest", "highest")[self.signs[0] < 0]
-        said += f"Trial {self.best.number} has the {level} {self._values(self.best)}"
+        said = f"Trial {self.best.number} has the {level} {self._values(self.best)}"
+        if self.several:
+            optimal = f"Pareto-optimal trials: {len(self.front)}, each with its best-N.json; "
+            said = f"{optimal}best.json is trial {self.best.number}, with the {level} {self._values(self.best)}"
         if not self.compared or self.baseline is None:
             ended = kind(self.trials[0])
             return f"{said}. The baseline, trial 0, has no value to compare with ({ended})."
@@ -176,6 +180,18 @@ def summary(study: Study, objectives: Sequence[str] = ()) -> dict[str, Any]:
         "reasons": outcome.reasons,
         "verdict": outcome.verdict,
     }
+
+
+def in_memory(study: Study, trials: Sequence[FrozenTrial]) -> Study:
+    """A study in memory with the same name and directions and with these trials, numbered anew."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    finally:
+        optuna.logging.set_verbosity(before)
+    copy.add_trials(trials)
+    return copy
 
 
 def kind(trial: FrozenTrial) -> str:

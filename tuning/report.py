@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import optuna
 import pandas as pd
 from optuna import Study
 from optuna.trial import FrozenTrial
 
 from particle_zoo.cli import replacing, write_json
-from tuning.outcome import Outcome, summary
+from tuning.outcome import Outcome, in_memory, summary
 from tuning.storage import describe
 
 __all__ = ["Report", "masked", "summary", "write"]
@@ -65,7 +64,8 @@ def write(
     """
     about = study.user_attrs.get("conditions", {}) if about is None else about
     objectives = objectives or study.metric_names or ()
-    study = _copy(study)
+    # As it is at this moment: workers go on meanwhile, and every figure asks for all trials.
+    study = in_memory(study, study.get_trials(deepcopy=False))
     outcome = Outcome(study, objectives)
     settings = {"best.json": _settings(outcome.best)} if outcome.best else {}
     if outcome.several:
@@ -103,18 +103,6 @@ def write(
 def masked(place: str) -> str:
     """A URL without the passwords of its query, which SQLAlchemy shows; a path stays."""
     return SECRET.sub(r"\1***", place) if "://" in place else place
-
-
-def _copy(study: Study) -> Study:
-    """The study at this moment, in memory: workers go on meanwhile, and every figure asks for all trials."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        copy = optuna.create_study(study_name=study.study_name, directions=study.directions)
-    finally:
-        optuna.logging.set_verbosity(before)
-    copy.add_trials(study.get_trials(deepcopy=False))
-    return copy
 
 
 def _settings(trial: FrozenTrial) -> dict[str, Any]:
