@@ -53,6 +53,15 @@ WHAT = {
 }
 """What a kind of trial is."""
 
+LABELS = {
+    "source": "fingerprint of the data",
+    "shares": "shares of training, validation, test",
+    "limit": "training examples at most",
+    "folds": "folds of cross-validation",
+    "epochs": "epochs a trial",
+}
+"""Conditions of a study whose names say too little."""
+
 RECORDED = {
     "parameters": "weights of the network",
     "epochs_run": "epochs",
@@ -75,7 +84,13 @@ def page(study: Study, outcome: Outcome, *, title: str, about: Mapping[str, Any]
     body = [
         f'<p class="verdict">{escape(outcome.verdict)}</p>',
         "<h2>What was searched</h2>",
-        _table(("", ""), [*((name, _text(v)) for name, v in about.items() if v is not None), *_about(study, outcome)]),
+        _table(
+            ("", ""),
+            [
+                *((LABELS.get(name, name), _text(v)) for name, v in about.items() if v is not None),
+                *_about(study, outcome),
+            ],
+        ),
         "<h2>Trials</h2>",
         _table(
             ("", "trials", ""),
