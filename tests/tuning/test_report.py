@@ -364,6 +364,7 @@ def test_an_outcome_does_not_count_infinite_values_as_finished() -> None:
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_a_browser_draws_every_figure_without_an_error(tmp_path: Path) -> None:
     assert BROWSER is not None
