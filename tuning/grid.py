@@ -54,9 +54,13 @@ def combinations(space: Space, baseline: Mapping[str, Any], grid: Mapping[str, S
 
         def choose(name: str, distribution: BaseDistribution, point: dict[str, Any] = point) -> Any:
             if name not in point:
-                raise InputError(f"some points of the grid need {name}, which the baseline does not have; give --grid {name}=...")
+                raise InputError(
+                    f"some points of the grid need {name}, which the baseline does not have; give --grid {name}=..."
+                )
             if not _contains(distribution, point[name]):
-                raise InputError(f"--grid {name}={point[name]} is not in its range, {_range(distribution)}; take another value")
+                raise InputError(
+                    f"--grid {name}={point[name]} is not in its range, {_range(distribution)}; take another value"
+                )
             return point[name]
 
         walk = Walk(choose)

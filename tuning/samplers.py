@@ -88,8 +88,10 @@ def make_sampler(name: str, *, objectives: int = 1, seed: int = 0) -> BaseSample
         raise InputError(f"--sampler cmaes knows one objective, received {objectives}; take --sampler tpe")
     if name == "tpe":
         # As Optuna does by default: parameters are modelled together for one objective only.
-        together = {"multivariate": True, "group": True} if objectives == 1 else {}
-        return Seeded(lambda s: optuna.samplers.TPESampler(seed=s, constant_liar=True, **together), seed)
+        one = objectives == 1
+        return Seeded(
+            lambda s: optuna.samplers.TPESampler(seed=s, constant_liar=True, multivariate=one, group=one), seed
+        )
     if name == "gp":
         return Seeded(lambda s: optuna.samplers.GPSampler(seed=s, warn_independent_sampling=False), seed)
     if name == "cmaes":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import time
 import warnings
@@ -89,8 +90,9 @@ def close(study: optuna.Study) -> None:
 def _journal(path: Path) -> BaseStorage:
     # Windows has links for administrators only.
     lock = (JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock)(str(path))
-    _mend(path, lock)
     try:
+        if path.exists():
+            _mend(path, lock)
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -99,22 +101,28 @@ def _journal(path: Path) -> BaseStorage:
 
 
 def _mend(path: Path, lock: Any) -> None:
-    """Remove what a power cut or a full disk left of a last line; the next one would be written onto its end."""
-    if not path.exists() or not path.stat().st_size or _ends(path):
-        return
-    lock.acquire()
-    try:
-        if not _ends(path):
+    """Remove what a power cut or a full disk left of a last line; the next one would be written onto its end.
+
+    Raises:
+        ValueError: a last line that is whole and no JSON. Optuna takes it for one that is still being written.
+    """
+    if _last_line(path)[-1:] not in (b"", b"\n"):
+        lock.acquire()
+        try:
+            # None writes while the lock is held, so that what is cut short now will stay so.
             text = path.read_bytes()
             os.truncate(path, text.rfind(b"\n") + 1)
-    finally:
-        lock.release()
+        finally:
+            lock.release()
+    line = _last_line(path)
+    # Else another process has begun to write meanwhile.
+    if line.endswith(b"\n"):
+        json.loads(line)
 
 
-def _ends(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+def _last_line(path: Path) -> bytes:
+    text = path.read_bytes()
+    return text[text.rfind(b"\n", 0, -1) + 1 :]
 
 
 def _parse(text: str) -> URL:

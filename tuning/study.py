@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 
 from particle_zoo.errors import InputError
 from tuning.samplers import make_pruner, make_sampler
@@ -93,8 +94,9 @@ class Plan:
                 raise InputError(
                     f"{self.place} holds the study {other[0]}; received {self.name}; take another --output"
                 )
+        directions = [StudyDirection[direction.upper()] for direction in self.directions]
         try:
-            study = optuna.create_study(storage=storage, study_name=self.name, directions=list(self.directions))
+            study = optuna.create_study(storage=storage, study_name=self.name, directions=directions)
         except DuplicatedStudyError:
             study = optuna.load_study(storage=storage, study_name=self.name)
             if self._await(study) and not self._fits(study):

@@ -146,13 +146,17 @@ class Takeover:
 
 def give_sign_of_life(study: optuna.Study, trial_id: int) -> None:
     """Let other machines see that the process of a trial lives."""
-    storage = study._storage
-    if is_heartbeat_enabled(storage):
-        storage.record_heartbeat(trial_id)
-    storage.set_trial_system_attr(trial_id, SIGN_OF_LIFE, round(time.time(), 2))
+    if heartbeats := _heartbeats(study):
+        heartbeats.record_heartbeat(trial_id)
+    study._storage.set_trial_system_attr(trial_id, SIGN_OF_LIFE, round(time.time(), 2))
 
 
 def stale_ids(study: optuna.Study) -> set[int]:
     """Trials without a heartbeat for the grace period of the storage, by the clock of the database."""
-    storage = study._storage
-    return set(storage._get_stale_trial_ids(study._study_id)) if is_heartbeat_enabled(storage) else set()
+    heartbeats = _heartbeats(study)
+    return set(heartbeats._get_stale_trial_ids(study._study_id)) if heartbeats else set()
+
+
+def _heartbeats(study: optuna.Study) -> Any:
+    """The storage, where it keeps heartbeats."""
+    return study._storage if is_heartbeat_enabled(study._storage) else None

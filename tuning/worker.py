@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import signal
 import threading
@@ -157,7 +156,6 @@ class Worker:
             self.say(f"trial {trial.number}: another process took it over; what this one found is dropped")
         finally:
             self._current = None
-            gc.collect()
 
     def _is_needed(self, trial: optuna.Trial) -> bool:
         trials = self.study.get_trials(deepcopy=False)
@@ -215,7 +213,8 @@ class Worker:
         self._failures = 0
         names = self.study.metric_names or ["value"] * len(self.study.directions)
         text = "  ".join(f"{name} {value:.6g}" for name, value in zip(names, values or (), strict=False))
-        self.say(f"trial {trial.number}: {text or f'pruned, {reason}'}  ({count(self.study)[0]} of {self.trials})")
+        text = text or ", ".join(part for part in ("pruned", reason) if part)
+        self.say(f"trial {trial.number}: {text}  ({count(self.study)[0]} of {self.trials})")
 
     def _fail(self, trial: optuna.Trial, error: Exception) -> None:
         text = sentence(f"{type(error).__name__}: {error}")
@@ -261,5 +260,5 @@ class Worker:
         try:
             yield
         finally:
-            for number, old in before.items():
-                signal.signal(number, old)
+            for changed, old in before.items():
+                signal.signal(changed, old)

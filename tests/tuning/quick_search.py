@@ -48,7 +48,7 @@ class Parabola:
 
 def plan(folder: Path, *, name: str = "quick", **settings: Any) -> Plan:
     """Of a search for the lowest parabola."""
-    return Plan(name, "quick", folder, **{"baseline": BASELINE, "space": "1", **settings})
+    return Plan(name, folder=folder, **{"model": "quick", "baseline": BASELINE, "space": "1", **settings})
 
 
 @click.command()
