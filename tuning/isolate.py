@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import connection
 from typing import Any
 
 import optuna
 
 from particle_zoo.errors import InputError
+from tuning.spaces import impossible
+from tuning.workers import load_quietly
 
 ASKED = ("suggest_int", "suggest_float", "suggest_categorical", "report", "should_prune", "set_user_attr")
 """What the process of a trial asks the trial in its parent."""
@@ -32,10 +34,13 @@ class Isolated:
 
     Args:
         objective: picklable; called with a stand-in for the trial.
+        prepare: called in the child before.
     """
 
-    def __init__(self, objective: Callable[[Any], Any]) -> None:
-        self.objective = objective
+    def __init__(
+        self, objective: Callable[[Any], Any], prepare: Callable[[], object] = partial(load_quietly, "float32")
+    ) -> None:
+        self.objective, self.prepare = objective, prepare
 
     def __call__(self, trial: Any) -> Any:
         """The value of the objective.
@@ -43,13 +48,13 @@ class Isolated:
         Raises:
             optuna.TrialPruned: as the objective, or the process was killed, most often for want of memory; then the reason is
                 the user attribute `impossible`.
-            Exception: what else the objective raised.
+            InputError: as the objective.
+            RuntimeError: another error of the objective, with its traceback.
+            Exception: what the trial itself raised, such as that of a lost database.
         """
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_run, args=(self.objective, trial.number, theirs), name=f"trial {trial.number}"
-        )
+        process = context.Process(target=_run, args=(self.objective, self.prepare, trial.number, theirs))
         with _without_interrupts():
             process.start()
         theirs.close()
@@ -62,16 +67,16 @@ class Isolated:
             code = process.exitcode or 0
             if code >= 0:
                 raise RuntimeError(f"the process of trial {trial.number} ended with exit code {code}") from None
-            reason = f"the process of the trial was ended by {signal.Signals(-code).name}; it may have needed too much memory"
-            trial.set_user_attr("impossible", reason)
-            raise optuna.TrialPruned(reason) from None
+            impossible(
+                trial, f"the process of the trial was ended by {signal.Signals(-code).name}; memory may have run out"
+            )
         finally:
-            ours.close()
             for stop in (process.terminate, process.kill):
                 if process.is_alive():
                     stop()
                     process.join(PATIENCE_S)
             process.close()
+            ours.close()
         if kind == "error":
             raise answer
         return answer
@@ -83,12 +88,7 @@ def _converse(pipe: connection.Connection, trial: Any) -> tuple[str, Any]:
         name, *rest = pipe.recv()
         if name in ("value", "error"):
             return name, rest[0]
-        try:
-            found = getattr(trial, name)(*rest[0], **rest[1]) if name in ASKED else dict(trial.params)
-        except Exception as error:
-            pipe.send((None, error))
-        else:
-            pipe.send((found, None))
+        pipe.send(getattr(trial, name)(*rest[0], **rest[1]) if name in ASKED else dict(trial.params))
 
 
 @contextlib.contextmanager
@@ -121,19 +121,14 @@ class _Elsewhere:
 
     def _ask(self, *what: Any) -> Any:
         self._pipe.send(what)
-        found, error = self._pipe.recv()
-        if error is not None:
-            raise error
-        return found
+        return self._pipe.recv()
 
 
-def _run(objective: Callable[[Any], Any], number: int, pipe: connection.Connection) -> None:
+def _run(
+    objective: Callable[[Any], Any], prepare: Callable[[], object], number: int, pipe: connection.Connection
+) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name in ("absl", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from particle_zoo.cli import load_keras
-
-    load_keras()
+    prepare()
     try:
         answer = ("value", objective(_Elsewhere(pipe, number)))
     except (optuna.TrialPruned, InputError) as error:

@@ -139,9 +139,8 @@ class Objective:
         return values[0] if len(values) == 1 else values
 
     def _train(self, trial: Any, settings: dict[str, Any]) -> tuple[float, ...]:
-        import keras
-
         from particle_zoo.training import run_folder
+        from tuning.memory import free_memory
         from tuning.training import Training
 
         trial.set_user_attr("versions", run_folder.versions())
@@ -152,8 +151,7 @@ class Objective:
         runs: list[Training] = []
         try:
             for part in self.data.parts(self.folds):
-                # What the last training left in Keras and its backend.
-                keras.utils.clear_session(free_memory=True)
+                free_memory()
                 runs.append(Training(self.data, self.metrics, trial, report=not self.folds and len(self.metrics) == 1))
                 runs[-1].run(settings, part)
                 mean = np.mean([run.values for run in runs], axis=0)

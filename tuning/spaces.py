@@ -89,10 +89,9 @@ def pedestal_ae(trial: Any) -> dict[str, Any]:
 
 
 def dec(trial: Any) -> dict[str, Any]:
-    """Deep clustering. The number of clusters is left to the user or the scan."""
+    """The autoencoder of deep clustering, with its latent size and the number of clusters as they are; see `PatchImages`."""
     return {
-        "filters": [trial.suggest_int(f"filters{i}", 4, 128, log=True) for i in range(3)],
-        "latent": trial.suggest_int("latent", 2, 32, log=True),
+        "filters": [trial.suggest_int(f"filters{i}", 4, 256, log=True) for i in range(3)],
         "batch_size": trial.suggest_int("batch_size", 16, 256, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
     }

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,20 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 def version(space: Space) -> str:
-    """Digest of the names, ranges and scales of a space: a changed space has another one."""
-    text = {name: distribution_to_json(value) for name, value in distributions(space).items()}
-    return hashlib.sha256(json.dumps(text).encode()).hexdigest()[:12]
+    """Digest of a space: another one where names, ranges or scales change, or the settings made of the ends of the ranges."""
+    text: list[dict[str, Any]] = [{name: distribution_to_json(value) for name, value in distributions(space).items()}]
+    for end in (0, -1):
+        with contextlib.suppress(TrialPruned):
+            text.append(space(Walk(partial(_end, end))))
+    return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _end(end: int, name: str, distribution: BaseDistribution) -> Any:
+    """The first or last value of a distribution, whatever the name."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[end]
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    return distribution.high if end else distribution.low
 
 
 def parameters_of(space: Space, settings: dict[str, Any]) -> dict[str, Any]:

@@ -30,9 +30,10 @@ class JetRecords(TrialData):
     def _trainer(self) -> Any:
         return importlib.import_module(session.TRAINERS[self.card.task])
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        return self.job.fingerprint
+        # Without making or reading a jet.
+        return importlib.import_module("particle_zoo.data.jets").fingerprint(self.dataset, **self.where)
 
     def parts(self, folds: int) -> Iterable[Part]:
         splits = self.job.training, self.job.validation
