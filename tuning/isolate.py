@@ -34,13 +34,11 @@ class Isolated:
 
     Args:
         objective: picklable; called with a stand-in for the trial.
-        prepare: called in the child before.
+        prepare: called in the child before; by default it imports Keras without its greetings.
     """
 
-    def __init__(
-        self, objective: Callable[[Any], Any], prepare: Callable[[], object] = partial(load_quietly, "float32")
-    ) -> None:
-        self.objective, self.prepare = objective, prepare
+    def __init__(self, objective: Callable[[Any], Any], prepare: Callable[[], object] | None = None) -> None:
+        self.objective, self.prepare = objective, prepare or partial(load_quietly, "float32")
 
     def __call__(self, trial: Any) -> Any:
         """The value of the objective.
@@ -49,7 +47,7 @@ class Isolated:
             optuna.TrialPruned: as the objective, or the process was killed, most often for want of memory; then the reason is
                 the user attribute `impossible`.
             InputError: as the objective.
-            RuntimeError: another error of the objective, with its traceback.
+            RuntimeError: another error of the objective, its traceback in a note.
             Exception: what the trial itself raised, such as that of a lost database.
         """
         context = multiprocessing.get_context("spawn")
@@ -129,13 +127,16 @@ def _run(
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare()
+    answer: tuple[str, Any]
     try:
         answer = ("value", objective(_Elsewhere(pipe, number)))
     except (optuna.TrialPruned, InputError) as error:
         answer = ("error", error)
     except Exception as error:
-        # Where it happened is lost with the process otherwise, and so is an error that cannot be sent.
-        answer = ("error", RuntimeError("".join(traceback.format_exception(error)).strip()))
+        # Not every error can be sent, and none takes along where it happened.
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+        told.add_note("".join(traceback.format_exception(error)).strip())
+        answer = ("error", told)
     pipe.send(answer)
 
 

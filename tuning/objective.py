@@ -46,7 +46,7 @@ class Objective:
         seed: of weights, order and folds, the same for all trials.
         precision: dtype policy.
         metric: one or several: a key of the logs of an epoch such as val_loss or val_accuracy, a measure of the family (see
-            `TrialData.MEASURES`), parameters, or latency in ms of a forward pass of one example; by default val_loss.
+            `TrialData.measures`), parameters, or latency in ms of a forward pass of one example; by default val_loss.
         folds: cross-validation by id on the examples of training and validation; 0 has none.
 
     Raises:

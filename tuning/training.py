@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 import optuna
 
+from particle_zoo.cli import sentence
 from particle_zoo.errors import InputError
 from tuning.metrics import COSTS, cost
 from tuning.spaces import impossible
@@ -52,12 +53,12 @@ class Training:
             optuna.TrialPruned: see `Objective`.
             InputError: unusable data, or a metric that there is not.
         """
-        measured = self.data.ALWAYS or bool({*self.metrics} & {*self.data.MEASURES})
-        needed = [name for name in self.metrics if name not in (*self.data.MEASURES, *COSTS)]
+        measured = self.data.ALWAYS or bool({*self.metrics} & {*self.data.measures})
+        needed = [name for name in self.metrics if name not in (*self.data.measures, *COSTS)]
         watch = Watch(self.trial, report=self.reported, needed=needed, keep=measured)
         self.epochs = watch.epochs
         try:
-            model = self.data.build(settings, part[0])
+            model = self._build(settings, part[0])
             self.trial.set_user_attr("parameters", model.count_params())
             self.data.fit(model, part, [watch])
         except InputError as error:
@@ -73,7 +74,7 @@ class Training:
         if watch.error is not None:
             raise watch.error
         if watch.missing:
-            names = sorted({*watch.epochs[-1], *self.data.MEASURES, *COSTS})
+            names = sorted({*watch.epochs[-1], *self.data.measures, *COSTS})
             raise InputError(f"no metric {watch.missing!r}; {self.data.card.name} has {', '.join(names)}")
         if watch.pruned:
             raise optuna.TrialPruned(f"the pruner stopped it after {len(watch.epochs)} epochs")
@@ -84,6 +85,15 @@ class Training:
             if reason is not None:
                 impossible(self.trial, reason)
         self.values = tuple(self._value(name, model, part) for name in self.metrics)
+
+    def _build(self, settings: dict[str, Any], train: Any) -> Any:
+        try:
+            return self.data.build(settings, train)
+        except InputError:
+            raise
+        except ValueError as error:
+            # A layer that Keras cannot make.
+            impossible(self.trial, sentence(str(error)), error)
 
     def _value(self, name: str, model: Any, part: Part) -> float:
         known = {**self.epochs[self.best], **self.measures}

@@ -41,11 +41,8 @@ class TrialData(ABC):
         InputError: unknown names, or classes for a model that learns without.
     """
 
-    MEASURES: ClassVar[tuple[str, ...]] = ()
-    """Metrics that `measure` gives beside the logs of an epoch."""
-
     ALWAYS: ClassVar[bool] = False
-    """Whether they are taken even where they are not asked for: `refusal` looks at them."""
+    """Whether measures are taken even where they are not asked for: `refusal` looks at them."""
 
     def __init__(
         self,
@@ -103,8 +100,13 @@ class TrialData(ABC):
             InputError: the training diverged.
         """
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of the metrics that `measure` gives beside the logs of an epoch."""
+        return ()
+
     def measure(self, model: Any, part: Part) -> dict[str, float]:
-        """The values of `MEASURES` of a trained model."""
+        """The measures of a trained model, by name."""
         return {}
 
     def refusal(self, measures: dict[str, float]) -> str | None:
@@ -119,12 +121,12 @@ def open_data(card: ModelCard, **choice: Any) -> TrialData:
 
 
 def by_id(
-    ids: Sequence[Any], folds: int, seed: int, *, labels: np.ndarray | None = None, groups: np.ndarray | None = None
+    ids: np.ndarray, folds: int, seed: int, *, labels: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Folds that depend on nothing but names, labels and groups: not on the order of the examples.
 
     Args:
-        ids: n different names.
+        ids: (n,) different names.
         folds: 2 or more.
         seed: of the folds.
         labels: (n,) names whose shares are alike in all folds; none are all alike.
@@ -138,7 +140,7 @@ def by_id(
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    order = np.argsort(np.asarray(ids), kind="stable")
+    order = np.argsort(ids, kind="stable")
     kinds = np.zeros(len(order), int) if labels is None else np.asarray(labels)
     names, count = np.unique(kinds, return_counts=True)
     if not len(count) or count.min() < folds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from particle_zoo import data
 from particle_zoo.clusters import Clusters
@@ -22,8 +22,6 @@ class ClusterImages(TrialData):
 
     A classifier learns the chosen classes. Another model takes all clusters, or those of the classes.
     """
-
-    MEASURES: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
 
     def chosen_classes(self, text: str | None) -> tuple[str, ...] | None:
         if not is_classifier(self.card) and not text:
@@ -70,8 +68,12 @@ class ClusterImages(TrialData):
             model.set_weights(pretrained_weights(self.card, settings, self.targets or (), **recipe))
         fit(model, *part, classes=self.targets, seed=self.seed, callbacks=callbacks)
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return ("accuracy", "balanced_accuracy") if self.targets else ()
+
     def measure(self, model: Any, part: Part) -> dict[str, float]:
         targets = self.targets or ()
         truth = class_index(part[1], targets)
         found = classifier.scores(truth, classifier.probabilities(model, part[1]).argmax(1), targets)
-        return {name: found[name] for name in self.MEASURES}
+        return {name: found[name] for name in self.measures}

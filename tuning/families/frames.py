@@ -29,7 +29,6 @@ class Frames(TrialData):
     spots on held-out dark frames: a model that copies more than a fifth of their light is of no use, as in `train`.
     """
 
-    MEASURES: ClassVar[tuple[str, ...]] = ("leak",)
     ALWAYS: ClassVar[bool] = True
 
     @cached_property
@@ -71,6 +70,10 @@ class Frames(TrialData):
 
     def fit(self, model: Any, part: Part, callbacks: Sequence[Any]) -> None:
         self._job(model, part).fit(callbacks=callbacks)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return ("leak",)
 
     def measure(self, model: Any, part: Part) -> dict[str, float]:
         counts = ENERGY_KEV * model.zoo_config.counts_per_kev
