@@ -154,17 +154,12 @@ def search(
         trials = min(trials, sum(count(study)))
     done = count(study)[0]
     click.echo(f"{done} of {trials} trials done, {max(0, trials - done)} to go, in {plan.place}")
-    if done < trials:
-        if workers > 1 or isolate:
-            objective = _prepared(objective)
-        job = crew.Job(
-            plan,
-            Isolated(objective) if isolate else objective,
-            trials,
-            prepare=None if isolate else partial(crew.load_quietly, options["precision"]),
-            quiet=quiet,
-        )
-        crew.run(job, workers=workers)
+    if done < trials and (workers > 1 or isolate):
+        objective = _prepared(objective)
+    prepare = None if isolate else partial(crew.load_quietly, options["precision"])
+    job = crew.Job(plan, Isolated(objective) if isolate else objective, trials, prepare=prepare, quiet=quiet)
+    # Also where nothing is to be done: what dead processes left running is taken over.
+    crew.run(job, workers=workers if done < trials else 1)
     written = report.write(study, folder, model=name, options=_for_training(options), storage=storage)
     found = report.summary(study)
     close(study)

@@ -88,6 +88,6 @@ def check_finished(trials: list[FrozenTrial], total: int) -> None:
     for trial in trials:
         if trial.state != TrialState.FAIL:
             assert {"host", "pid"} <= set(trial.user_attrs)
-        elif "surplus" not in trial.user_attrs:
+        elif trial.params and "surplus" not in trial.user_attrs:
             (again,) = (other for other in trials if repeats(other) == trial.number)
             assert trial.params.items() <= again.params.items()

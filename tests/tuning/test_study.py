@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,39 @@ def test_parameters_that_kill_are_given_up(study: optuna.Study) -> None:
         number = begin(study).number
         give_back(study, study.trials[number], "interrupted")
     assert study.trials[-1].state == TrialState.WAITING
+
+
+def test_before_it_exits_a_worker_waits_until_it_knows_of_every_running_trial(study: optuna.Study) -> None:
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    silent, living = begin(study, machine="a"), begin(study, machine="b")
+    worker = Worker(study, Parabola(HERE), trials=1, grace=0.5)
+    beat = threading.Event()
+
+    def live() -> None:
+        while not beat.wait(0.1):
+            give_sign_of_life(study, living._trial_id)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        worker.run()
+    finally:
+        beat.set()
+        thread.join()
+    assert study.trials[silent.number].state == TrialState.FAIL
+    assert study.trials[living.number].state == TrialState.RUNNING
+
+
+def test_a_repetition_has_the_place_of_what_it_repeats(study: optuna.Study) -> None:
+    lost = begin(study, pid=DEAD)
+    give_back(study, study.trials[lost.number], "taken_over")
+    # As if the process that took over had died before its last step.
+    again, running = study.trials[1], study.trials[0]
+    running.state = TrialState.RUNNING
+    assert has_place(again, [running, again], 1)
+    assert not has_place(
+        optuna.trial.FrozenTrial(2, TrialState.RUNNING, None, None, None, {}, {}, {}, {}, {}, 2), [running, again], 1
+    )
 
 
 def test_two_that_take_over_at_once_make_one_repetition(study: optuna.Study) -> None:
