@@ -17,9 +17,7 @@ from particle_zoo.cli import replacing, write_json
 from tuning.outcome import Outcome, in_memory, summary
 from tuning.storage import describe
 
-__all__ = ["Report", "masked", "summary", "write"]
-
-SECRET = re.compile(r"([?&]\w*password=)[^&]*", re.IGNORECASE)
+__all__ = ["Report", "summary", "write"]
 
 OURS = re.compile(r"best(-\d+)?\.json")
 
@@ -72,7 +70,7 @@ def write(
         settings |= {f"best-{trial.number}.json": _settings(trial) for trial in outcome.front}
     best = folder / "best.json" if outcome.best else None
     train = shlex.join(["python", "-m", "particle_zoo.train", model, "--params", str(best), *options]) if best else None
-    dashboard = shlex.join(["optuna-dashboard", masked(describe(storage, folder))])
+    dashboard = shlex.join(["optuna-dashboard", describe(storage, folder)])
     commands = {}
     if train:
         commands["Train the best settings; then give the run folder to particle_zoo.evaluate."] = train
@@ -98,11 +96,6 @@ def write(
         if path.name not in settings and OURS.fullmatch(path.name):
             path.unlink()
     return Report(folder / "report.html", folder / "trials.csv", best, train, dashboard)
-
-
-def masked(place: str) -> str:
-    """A URL without the passwords of its query, which SQLAlchemy shows; a path stays."""
-    return SECRET.sub(r"\1***", place) if "://" in place else place
 
 
 def _settings(trial: FrozenTrial) -> dict[str, Any]:

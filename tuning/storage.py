@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ HEARTBEAT_S = 5
 ATTEMPTS = 3
 """At opening a database: two processes that begin at once create its tables against each other."""
 
+SECRET = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
+"""In the query of a URL, which SQLAlchemy shows."""
+
 FORMS = "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or journal:///FILE"
 
 
@@ -50,10 +54,10 @@ def quiet_optuna() -> Iterator[None]:
 
 
 def describe(url: str | None, folder: Path) -> str:
-    """The place for people: a path, or a URL without its password."""
+    """The place for people: a path, or a URL without its passwords."""
     if url is None:
         return str(folder / JOURNAL)
-    return url.removeprefix("journal://") if url.startswith("journal:") else _parse(url).render_as_string()
+    return url.removeprefix("journal://") if url.startswith("journal:") else _shown(_parse(url))
 
 
 def open_storage(url: str | None, folder: Path, *, grace: float = 60.0) -> BaseStorage:
@@ -131,18 +135,24 @@ def _parse(text: str) -> URL:
 
     try:
         url = make_url(text)
-    except ArgumentError as error:
-        raise InputError(f"--storage takes {FORMS}; received {text!r}") from error
+    except (ArgumentError, ValueError) as error:
+        # A port that is no number is a ValueError. What stands before the @ may be a password.
+        received = SECRET.sub(r"\1***", re.sub(r":(?!//).*@", ":***@", text))
+        raise InputError(f"--storage takes {FORMS}; received {received!r}") from error
     if url.drivername in ("postgres", "postgresql") and importlib.util.find_spec("psycopg2") is None:
         # SQLAlchemy takes the older driver by default.
         url = url.set(drivername="postgresql+psycopg")
     return url
 
 
+def _shown(url: URL) -> str:
+    return SECRET.sub(r"\1***", url.render_as_string())
+
+
 def _database(url: URL, grace: float) -> BaseStorage:
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-    place, sqlite = url.render_as_string(), url.get_backend_name() == "sqlite"
+    place, sqlite = _shown(url), url.get_backend_name() == "sqlite"
     if sqlite and url.database in (None, "", ":memory:"):
         raise InputError(f"--storage {place} names no file, and a search must outlive its process; take sqlite:///FILE")
     engine: dict[str, Any] = {"connect_args": {"timeout": LOCKED_S} if sqlite else {"connect_timeout": CONNECT_S}}

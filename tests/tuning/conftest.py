@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import optuna
 import pytest
 
 from tests.tuning.programs import Programs
@@ -13,3 +14,10 @@ def start() -> Iterator[Programs]:
     programs = Programs()
     yield programs
     programs.end()
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """In memory."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
