@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,8 @@ def search(
     second machine that sees the same folder or database: the same command goes on.
     """
     load_keras(options["precision"])
+    from optuna.exceptions import StorageInternalError
+
     from particle_zoo import registry
     from tuning import report
     from tuning import workers as crew
@@ -158,9 +161,17 @@ def search(
         objective = _prepared(objective)
     prepare = None if isolate else partial(crew.load_quietly, options["precision"])
     job = crew.Job(plan, Isolated(objective) if isolate else objective, trials, prepare=prepare, quiet=quiet)
-    # Also where nothing is to be done: what dead processes left running is taken over.
-    crew.run(job, workers=workers if done < trials else 1)
-    written = report.write(study, folder, model=name, options=_for_training(options), storage=storage)
+    tell = partial(report.write, study, folder, model=name, options=_for_training(options), storage=storage)
+    try:
+        # Also where nothing is to be done: what dead processes left running is taken over.
+        crew.run(job, workers=workers if done < trials else 1)
+    except KeyboardInterrupt:
+        # Of what is finished, unless it is the database that was waited for.
+        with contextlib.suppress(StorageInternalError):
+            if count(study)[0]:
+                click.echo(f"report of what is finished: {tell().page}")
+        raise
+    written = tell()
     found = report.summary(study)
     close(study)
     if json_path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
@@ -15,6 +16,7 @@ from particle_zoo import create, data
 from particle_zoo.errors import ParticleZooError
 from particle_zoo.train import train
 from tests.tuning.programs import Programs, check_finished, finish, until
+from tuning.objective import Objective
 from tuning.search import search
 from tuning.storage import open_storage
 
@@ -68,6 +70,27 @@ def test_bad_input_is_one_sentence(
     assert says in said
     assert "\n" not in said
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_a_stopped_search_reports_what_is_finished(
+    one_layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def value(self: Objective, trial: Any) -> float:
+        self.space(trial)
+        if trial.number == stop:
+            raise KeyboardInterrupt
+        return 1 / (1 + trial.number)
+
+    monkeypatch.setattr(Objective, "__call__", value)
+    for stop in (0, 3):
+        stopped = CliRunner().invoke(search, on(one_layout, tmp_path, "--trials", 5))
+        assert stopped.exception
+        assert (tmp_path / "report.html").exists() == bool(stop)
+    assert f"report of what is finished: {tmp_path / 'report.html'}\n" in stopped.output
+    table = pd.read_csv(tmp_path / "trials.csv")
+    # The baseline was stopped first, and came again.
+    assert table.state.tolist() == ["FAIL", "COMPLETE", "COMPLETE", "FAIL", "WAITING"]
+    assert json.loads((tmp_path / "best.json").read_text())
 
 
 @pytest.mark.slow
