@@ -350,6 +350,23 @@ def frames(
         write_json(json_path, result)
 
 
+@benchmark.command(context_settings={"show_default": True, "ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--workers", type=click.IntRange(2), default=2, help="Processes of the last search.")
+@output_options
+def search(name: str, arguments: tuple[str, ...], workers: int, json_path: Path | None, quiet: bool) -> None:
+    """Trials an hour of a search of NAME without pruning, with each pruner, and with several workers.
+
+    ARGUMENTS are those of `tuning.search`, such as --trials 30 --epochs 20.
+    """
+    from tuning import speed
+
+    result = speed.measure(name, arguments, workers=workers)
+    if json_path:
+        write_json(json_path, result)
+
+
 for _command in (jets, jet_variants):
     benchmark.add_command(_command)
 

@@ -1,140 +1,209 @@
-"""`python -m tuning.search NAME --trials 200`: search hyperparameters with Optuna, resumably."""
+"""`python -m tuning.search NAME --trials 200`: search hyperparameters with Optuna, resumably, by several processes."""
 
 from __future__ import annotations
 
+import contextlib
+import pickle
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from particle_zoo.cli import dataset_options, load_keras, output_options, run, table, write_json
+from particle_zoo.cli import (
+    dataset_options,
+    load_keras,
+    output_options,
+    precision_option,
+    run,
+    table,
+    write_json,
+)
 from particle_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from tuning.objective import Objective
+
+USUAL_EPOCHS = 30
+"""Of a trial, as in the seed's search, where the recipe of a model does not have fewer."""
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("name")
 @dataset_options
 @click.option("--trials", type=click.IntRange(1), default=200, help="Trials in total; a rerun does what is missing.")
-@click.option("--epochs", type=click.IntRange(1), default=30, help="Epochs a trial.")
-@click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters only.")
-@click.option("--storage", help="Optuna storage URL.  [default: sqlite in the output folder]")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Epochs a trial.  [default: 30, or the model's recipe where it has fewer]"
+)
+@click.option("--limit", type=click.IntRange(1), help="Use the first N training examples only.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="What is searched for: a number that the training logs or that the family measures, such as val_loss or accuracy, "
+    "or parameters, or latency; repeatable for several objectives.  [default: val_loss]",
+)
+@click.option("--folds", type=click.IntRange(0), default=0, help="Cross-validation by id; 0 is without.")
+@click.option("--space", "space_name", help="Search space.  [default: that of the model's family]")
+@click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "gp", "random", "cmaes", "grid"]),
+    default="tpe",
+    help="How parameters are chosen. gp and cmaes need the extras gp and tune.",
+)
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="NAME=VALUE,VALUE",
+    help="With --sampler grid: values of one parameter; repeatable. The others stay as in the baseline.",
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(["median", "hyperband", "none"]),
+    help="What stops bad trials early.  [default: median; none with several objectives]",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, help="Processes on this machine; they share its cores and GPUs."
+)
+@click.option("--isolate", is_flag=True, help="Run every trial in a process of its own, which frees all of its memory.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or journal:///FILE. Other machines join with the same "
+    "command.  [default: journal.log in the output folder]",
+)
+@click.option("--study", "study_name", help="Name of the study in the storage.  [default: NAME]")
+@click.option(
+    "--grace",
+    type=click.IntRange(15),
+    default=60,
+    help="Seconds without a sign of life until a trial of another machine is taken over.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder.  [default: runs/tune-NAME]")
+@precision_option
 @output_options
 def search(
     name: str,
     trials: int,
-    epochs: int,
+    epochs: int | None,
+    limit: int | None,
+    metrics: tuple[str, ...],
+    folds: int,
+    space_name: str | None,
+    sampler: str,
+    grid: tuple[str, ...],
+    pruner: str | None,
+    workers: int,
+    isolate: bool,
     storage: str | None,
+    study_name: str | None,
+    grace: int,
     output: Path | None,
     json_path: Path | None,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Minimise the validation loss of NAME over its search space; writes best.json for `particle_zoo.train --params`.
+    """Search the hyperparameters of NAME; writes best.json for `particle_zoo.train --params`, trials.csv and report.html.
 
-    Trial 0 is the hand-tuned baseline. The test split is never loaded.
+    Trial 0 is the hand-tuned baseline. The test split is never loaded. Stop it with Ctrl-C, kill it, or start it again on a
+    second machine that sees the same folder or database: the same command goes on.
     """
-    import optuna
-
-    load_keras()
-    from particle_zoo import data, registry
-    from particle_zoo.training.session import is_classifier, parse_classes, pick_data
-    from tuning.spaces import BASELINES, SPACES
-
-    card = registry.info(name)
-    if name not in SPACES or not is_classifier(card):
-        raise InputError(f"no search space for {name}; there is one for {', '.join(SPACES)}")
-    choice = pick_data(options)
-    dataset = choice.pop("dataset") or card.default_dataset
-    classes = parse_classes(choice.pop("classes"), dataset, choice["manual_dir"])
-    limit = choice.pop("limit")
-    choice.pop("split")
-    train = data.load(dataset, "train", classes=classes, limit=limit, **choice)
-    validation = data.load(dataset, "validation", classes=classes, **choice)
-
-    folder = output or Path("runs") / f"tune-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING if quiet else optuna.logging.INFO)
-    space = SPACES[name]
-    study = optuna.create_study(
-        storage=storage or f"sqlite:///{(folder / 'study.db').resolve()}",
-        # A changed space must not continue an old study: Optuna refuses to mix them.
-        study_name=f"{name}-{space.__name__}-v1",
-        load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=options["seed"]),
-        pruner=optuna.pruners.MedianPruner(),
-    )
-    if not study.trials and space.__name__ in BASELINES:
-        study.enqueue_trial(BASELINES[space.__name__])
-    counted = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    done = len(study.get_trials(states=counted))
-    click.echo(f"{done} of {trials} trials done, {max(0, trials - done)} to go, in {folder}")
-    if done < trials:
-        study.optimize(
-            _objective(card, space, train, validation, classes, epochs, options["seed"]),
-            callbacks=[optuna.study.MaxTrialsCallback(trials, states=counted)],
-            gc_after_trial=True,
-        )
-    if not study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
-        raise InputError("every trial was pruned; raise --trials or --epochs")
-    write_json(folder / "best.json", study.best_params)
-    result = {
-        "trials": len(study.get_trials(states=counted)),
-        "best_trial": study.best_trial.number,
-        "best_value": study.best_value,
-        "params": study.best_params,
-    }
-    if json_path:
-        write_json(json_path, result)
-    table(
-        f"best of {result['trials']} trials: number {result['best_trial']}, validation loss {result['best_value']:.4f}",
-        ("setting", "value"),
-        list(study.best_params.items()),
-    )
-    click.echo(f"train it: python -m particle_zoo.train {name} --params {folder / 'best.json'}")
-
-
-def _objective(
-    card: Any, space: Any, train: Any, validation: Any, classes: tuple[str, ...], epochs: int, seed: int
-) -> Any:
-    import keras
-    import optuna
+    load_keras(options["precision"])
+    from optuna.exceptions import StorageInternalError
 
     from particle_zoo import registry
-    from particle_zoo.training.fit import fit
-    from particle_zoo.training.session import build
+    from tuning import report
+    from tuning import workers as crew
+    from tuning.grid import combinations, parse_grid
+    from tuning.isolate import Isolated
+    from tuning.objective import Objective
+    from tuning.spaces import BASELINES, SPACES, baseline_of, space_of, version
+    from tuning.storage import close
+    from tuning.study import Plan
+    from tuning.worker import count
 
-    class Prune(keras.callbacks.Callback):
-        """Report every epoch; stop the training instead of raising, so that other callbacks end properly."""
+    if space_name is not None and space_name not in SPACES:
+        raise InputError(f"--space takes one of {', '.join(SPACES)}; received {space_name!r}")
+    space = SPACES[space_name] if space_name else space_of(name)
+    baseline = BASELINES.get(space_name, {}) if space_name else baseline_of(name)
+    if grid and sampler != "grid":
+        raise InputError(f"--grid needs --sampler grid; received --sampler {sampler}")
+    values = parse_grid(grid, space) if sampler == "grid" else {}
+    points = combinations(space, baseline, values) if values else []
+    recipe = registry.config_class(name)().epochs
+    epochs = epochs or (min(USUAL_EPOCHS, recipe) if recipe else None)
+    objective = Objective(name, space, limit=limit, epochs=epochs, metric=metrics, folds=folds, **options)
+    study_name = study_name or name
+    folder = output or Path("runs") / f"tune-{study_name}"
+    plan = Plan(
+        study_name,
+        name,
+        folder,
+        storage=storage,
+        sampler=sampler,
+        pruner=pruner,
+        seed=options["seed"],
+        metrics=objective.metrics,
+        directions=objective.directions,
+        space=version(space),
+        conditions={**objective.conditions, **({"grid": values} if values else {})},
+        baseline=baseline,
+        grid=points,
+        steps=folds or epochs,
+        grace=float(grace),
+    )
+    study = plan.open()
+    if points:
+        trials = min(trials, sum(count(study)))
+    done = count(study)[0]
+    click.echo(f"{done} of {trials} trials done, {max(0, trials - done)} to go, in {plan.place}")
+    if done < trials and (workers > 1 or isolate):
+        objective = _prepared(objective)
+    prepare = None if isolate else partial(crew.load_quietly, options["precision"])
+    job = crew.Job(plan, Isolated(objective) if isolate else objective, trials, prepare=prepare, quiet=quiet)
+    tell = partial(report.write, study, folder, model=name, options=_for_training(options), storage=storage)
+    try:
+        # Also where nothing is to be done: what dead processes left running is taken over.
+        crew.run(job, workers=workers if done < trials else 1)
+    except KeyboardInterrupt:
+        # Of what is finished, unless it is the database that was waited for.
+        with contextlib.suppress(StorageInternalError):
+            if count(study)[0]:
+                click.echo(f"report of what is finished: {tell().page}")
+        raise
+    written = tell()
+    found = report.summary(study)
+    close(study)
+    if json_path:
+        write_json(json_path, found)
+    if written.best is None:
+        raise InputError(
+            f"none of the {found['trials']} trials finished; see {written.page}, and raise --trials or --epochs"
+        )
+    best = found["best"]
+    table(
+        f"best of {found['trials']} trials: number {best['number']}",
+        ("setting", "value"),
+        [(key, f"{value:.4g}" if isinstance(value, float) else value) for key, value in best["params"].items()],
+    )
+    click.echo(found["verdict"])
+    click.echo(f"report: {written.page}, all trials: {written.trials}")
+    click.echo(f"train it: {written.train}")
+    click.echo(f"look at it in the browser: {written.dashboard}")
 
-        def __init__(self, trial: Any) -> None:
-            super().__init__()
-            self.trial, self.pruned, self.best = trial, False, float("inf")
 
-        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-            value = float((logs or {})["val_loss"])
-            self.best = min(self.best, value)
-            self.trial.report(value, epoch)
-            if self.trial.should_prune():
-                self.pruned = self.model.stop_training = True
+def _prepared(objective: Objective) -> Objective:
+    """The same objective once its data can be read: several processes would prepare them against each other."""
+    bare: Objective = pickle.loads(pickle.dumps(objective))
+    next(iter(objective.data.parts(objective.folds)))
+    return bare
 
-    def objective(trial: Any) -> float:
-        keras.utils.clear_session(free_memory=True)
-        space(trial)
-        try:
-            settings = registry.config_class(card.name).from_settings({**trial.params, "epochs": epochs})
-        except InputError as error:
-            trial.set_user_attr("impossible", str(error))
-            raise optuna.TrialPruned(str(error)) from error
-        model = build(card, settings.model_dump(), train, classes, seed=seed)
-        trial.set_user_attr("parameters", model.count_params())
-        watch = Prune(trial)
-        fit(model, train, validation, classes=classes, seed=seed, callbacks=[watch])
-        if watch.pruned:
-            raise optuna.TrialPruned
-        return watch.best
 
-    return objective
+def _for_training(options: dict[str, Any]) -> list[str]:
+    """Options of the training command that make it train on the same data."""
+    usual = {"seed": 0, "precision": "float32"}
+    given = {key: value for key, value in options.items() if value is not None and value != usual.get(key)}
+    return [part for key, value in given.items() for part in (f"--{key.replace('_', '-')}", str(value))]
 
 
 def main() -> None:
