@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import psutil
 import pytest
 from optuna.trial import FixedTrial
 
+from tests.tuning.programs import Programs, until
 from tests.tuning.quick_search import Parabola
 from tests.tuning.trials import Judge, Talk, baseline, objective, resident_mb
 from tuning.isolate import Isolated
@@ -31,26 +29,13 @@ def isolated(thing: Callable[[object], object]) -> Isolated:
     return Isolated(thing, prepare=os.getpid)
 
 
-def wait(condition: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process whose trial is busy in another one, and the number of that one."""
-    command = [sys.executable, "-m", "tests.tuning.trials", str(tmp_path), "100"]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
-        begun = tmp_path / "begun-0"
-        try:
-            wait(lambda: begun.exists() and begun.read_text() != "")
-            yield process, int(begun.read_text())
-        finally:
-            # Only this program and what it has started: they are a group of their own.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+def busy(start: Programs, tmp_path: Path) -> tuple[subprocess.Popen[str], int]:
+    """A program whose trial is busy in another process, and the number of that one."""
+    begun = tmp_path / "begun-0"
+    program = start.start("tests.tuning.trials", tmp_path, 100)
+    until(lambda: begun.exists() and begun.read_text())
+    return program, int(begun.read_text())
 
 
 # --- A trial elsewhere ------------------------------------------------------------------------------------------------------------
@@ -89,19 +74,19 @@ def test_a_killed_trial_is_pruned_with_a_reason(tmp_path: Path) -> None:
     assert trial.user_attrs["impossible"] == "the process of the trial was ended by SIGKILL; memory may have run out"
 
 
-def test_the_process_of_a_trial_ends_with_a_killed_parent(program: tuple[subprocess.Popen[str], int]) -> None:
-    process, child = program
-    process.kill()
-    process.wait()
-    wait(lambda: not psutil.pid_exists(child), 20)
+def test_the_process_of_a_trial_ends_with_a_killed_parent(busy: tuple[subprocess.Popen[str], int]) -> None:
+    program, child = busy
+    program.kill()
+    program.wait()
+    until(lambda: not psutil.pid_exists(child))
 
 
-def test_ctrl_c_ends_both_and_is_told_once(program: tuple[subprocess.Popen[str], int]) -> None:
-    process, child = program
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode
-    wait(lambda: not psutil.pid_exists(child), 20)
+def test_ctrl_c_ends_both_and_is_told_once(busy: tuple[subprocess.Popen[str], int]) -> None:
+    program, child = busy
+    os.killpg(program.pid, signal.SIGINT)
+    said, _ = program.communicate(timeout=60)
+    assert program.returncode
+    until(lambda: not psutil.pid_exists(child))
     assert said.count("KeyboardInterrupt") == 1
 
 
