@@ -171,18 +171,13 @@ class Worker:
     def _try(self, trial: optuna.Trial) -> None:
         try:
             values = self._call(trial)
-        except optuna.TrialPruned as reason:
-            self._tell(trial, None, str(reason))
         except KeyboardInterrupt:
             self._stopped.set()
             self.give_up()
-        except InputError:
-            self.give_up()
-            raise
         except (StorageInternalError, UpdateFinishedTrialError):
             raise
         except Exception as error:
-            self._fail(trial, error)
+            self._end(trial, error)
         else:
             found = [float(value) for value in (values if isinstance(values, Sequence) else (values,))]
             if all(map(math.isfinite, found)):
@@ -190,6 +185,19 @@ class Worker:
             else:
                 trial.set_user_attr("diverged", f"the value is {found}")
                 self._tell(trial, None, f"the value is {found}")
+
+    def _end(self, trial: optuna.Trial, error: Exception) -> None:
+        """End a trial that raised something."""
+        if self._stopped.is_set():
+            # While TensorFlow traces a network it makes errors of its own of Ctrl-C.
+            self.give_up()
+        elif isinstance(error, optuna.TrialPruned):
+            self._tell(trial, None, str(error))
+        elif isinstance(error, InputError):
+            self.give_up()
+            raise error
+        else:
+            self._fail(trial, error)
 
     def _call(self, trial: optuna.Trial) -> float | Sequence[float]:
         self._interruptible = True
