@@ -37,6 +37,11 @@ def on(layout: Path, output: Path, *options: Any) -> list[str]:
         (["effnet_ae_mask0"], "no search space for effnet_ae_mask0"),
         (["tiny_cnn", "--trials", "0"], "Invalid value for '--trials': 0"),
         (["tiny_cnn", "--space", "wide"], "--space takes one of cnn, cnn_meta"),
+        (
+            ["tiny_cnn", "--space", "pedestal_ae"],
+            "the space pedestal_ae is none for tiny_cnn: there is no 'bottleneck'",
+        ),
+        (["tiny_vae", "--space", "cnn"], "the space cnn is none for tiny_vae: no setting"),
         (["tiny_cnn", "--sampler", "tpa"], "'tpa' is not one of"),
         (["tiny_cnn", "--grid", "dropout_rate=0"], "--grid needs --sampler grid; received --sampler tpe"),
         (["tiny_cnn", "--sampler", "grid"], "--sampler grid needs values"),
