@@ -105,5 +105,5 @@ def test_a_training_elsewhere_is_worth_the_same(one_layout: Path) -> None:
 def test_memory_does_not_grow_with_trials(one_layout: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         memory = process.submit(resident_mb, one_layout, 50).result()
-    # Without `free_memory` it is more than 400 MB.
+    # Without `free_memory` it is nearly 400 MB.
     assert memory[-1] - memory[4] < 200
