@@ -27,12 +27,12 @@ class Programs:
 
     def __call__(self, folder: Path, trials: int, *options: Any) -> subprocess.Popen[str]:
         """A `quick_search`."""
-        return self.start("tests.tuning.quick_search", folder, trials, *options)
+        return self.start("tests.tuning.quick_search", folder, trials, *options, interpreter=("-W", "error"))
 
-    def start(self, module: str, *arguments: Any) -> subprocess.Popen[str]:
-        """`python -m MODULE`."""
+    def start(self, module: str, *arguments: Any, interpreter: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """`python -m MODULE`, with options of the interpreter before it."""
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", module, *map(str, arguments)],
+            [sys.executable, *interpreter, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             text=True,
