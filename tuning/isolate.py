@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import connection
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import optuna
 
 from particle_zoo.errors import InputError
+from tuning.processes import interrupts_later
 from tuning.spaces import impossible
 from tuning.workers import load_quietly
 
@@ -53,7 +53,7 @@ class Isolated:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_run, args=(self.objective, self.prepare, trial.number, theirs))
-        with _without_interrupts():
+        with interrupts_later():
             process.start()
         theirs.close()
         try:
@@ -87,16 +87,6 @@ def _converse(pipe: connection.Connection, trial: Any) -> tuple[str, Any]:
         if name in ("value", "error"):
             return name, rest[0]
         pipe.send(getattr(trial, name)(*rest[0], **rest[1]) if name in ASKED else dict(trial.params))
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """A process that is started meanwhile never sees Ctrl-C, which goes to the whole group: its parent ends it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # --- In the child -----------------------------------------------------------------------------------------------------------

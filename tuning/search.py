@@ -117,7 +117,7 @@ def search(
     from tuning.grid import combinations, parse_grid
     from tuning.isolate import Isolated
     from tuning.objective import Objective
-    from tuning.spaces import BASELINES, SPACES, baseline_of, space_of, version
+    from tuning.spaces import SPACES, baseline_of, space_of, version
     from tuning.storage import close
     from tuning.study import Plan
     from tuning.worker import count
@@ -125,7 +125,7 @@ def search(
     if space_name is not None and space_name not in SPACES:
         raise InputError(f"--space takes one of {', '.join(SPACES)}; received {space_name!r}")
     space = SPACES[space_name] if space_name else space_of(name)
-    baseline = BASELINES.get(space_name, {}) if space_name else baseline_of(name)
+    baseline = baseline_of(name, space)
     if grid and sampler != "grid":
         raise InputError(f"--grid needs --sampler grid; received --sampler {sampler}")
     values = parse_grid(grid, space) if sampler == "grid" else {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from optuna import TrialPruned
+from optuna.trial import FixedTrial
 
 from particle_zoo import registry
 from particle_zoo.errors import InputError
@@ -160,15 +161,26 @@ def space_of(name: str) -> Space:
     )
 
 
-def baseline_of(name: str) -> dict[str, Any]:
+def baseline_of(name: str, space: Space | None = None) -> dict[str, Any]:
     """Parameters of trial 0 of a search: the table's final values, or those of the model as it is without any settings.
 
+    Args:
+        name: a registered model.
+        space: another than that of its family.
+
     Raises:
-        InputError: no space for the model.
+        InputError: no space for the model, or one that draws what the model does not have.
         UnknownModelError: no such model.
     """
-    space = space_of(name)
-    return BASELINES.get(space.__name__) or parameters_of(space, registry.info(name).config)
+    card, space = registry.info(name), space or space_of(name)
+    try:
+        found = BASELINES.get(space.__name__) or parameters_of(space, card.config)
+        registry.config_class(name).from_settings(space(FixedTrial(found)))
+    except KeyError as error:
+        raise InputError(f"the space {space.__name__} is none for {name}: there is no {error}; take another") from error
+    except InputError as error:
+        raise InputError(f"the space {space.__name__} is none for {name}: {error}") from error
+    return found
 
 
 def impossible(trial: Any, reason: str, cause: Exception | None = None) -> NoReturn:

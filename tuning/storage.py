@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from particle_zoo.cli import sentence
 from particle_zoo.errors import InputError
+from tuning.processes import interrupts_later
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -91,9 +92,28 @@ def close(study: optuna.Study) -> None:
         engine.dispose()
 
 
+class _Lock(JournalFileOpenLock):
+    """Optuna's lock, under which Ctrl-C waits: an append cut in two would leave it locked for all others, for half a minute.
+
+    That with links is for network file systems of the last century, and Windows has them for administrators only.
+    """
+
+    _held = contextlib.ExitStack()
+
+    def acquire(self) -> bool:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(interrupts_later())
+            super().acquire()
+            self._held = stack.pop_all()
+        return True
+
+    def release(self) -> None:
+        with self._held:
+            super().release()
+
+
 def _journal(path: Path) -> BaseStorage:
-    # Windows has links for administrators only.
-    lock = (JournalFileOpenLock if os.name == "nt" else JournalFileSymlinkLock)(str(path))
+    lock = _Lock(str(path))
     try:
         if path.exists():
             _mend(path, lock)

@@ -109,7 +109,7 @@ def parameters_of(space: Space, settings: dict[str, Any]) -> dict[str, Any]:
         if name.removeprefix("n_") in settings:
             return len(settings[name.removeprefix("n_")])
         entry = re.fullmatch(r"(\w+?)(\d+)", name)
-        if entry is None or entry[1] not in settings:
+        if entry is None or int(entry[2]) >= len(settings.get(entry[1], ())):
             raise KeyError(name)
         return settings[entry[1]][int(entry[2])]
 

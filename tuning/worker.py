@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,9 @@ POLL_S = 0.5
 
 PATIENCE_S = 300.0
 """With a database that does not answer, such as one that is being started again."""
+
+AGAIN_S = 3.0
+"""Until a trial that Ctrl-C has not stopped is interrupted again."""
 
 FAILURES = 3
 """Trials that may fail with an error one after the other."""
@@ -171,18 +176,13 @@ class Worker:
     def _try(self, trial: optuna.Trial) -> None:
         try:
             values = self._call(trial)
-        except optuna.TrialPruned as reason:
-            self._tell(trial, None, str(reason))
         except KeyboardInterrupt:
             self._stopped.set()
             self.give_up()
-        except InputError:
-            self.give_up()
-            raise
         except (StorageInternalError, UpdateFinishedTrialError):
             raise
         except Exception as error:
-            self._fail(trial, error)
+            self._end(trial, error)
         else:
             found = [float(value) for value in (values if isinstance(values, Sequence) else (values,))]
             if all(map(math.isfinite, found)):
@@ -190,6 +190,19 @@ class Worker:
             else:
                 trial.set_user_attr("diverged", f"the value is {found}")
                 self._tell(trial, None, f"the value is {found}")
+
+    def _end(self, trial: optuna.Trial, error: Exception) -> None:
+        """End a trial that raised something."""
+        if self._stopped.is_set():
+            # While TensorFlow traces a network it makes errors of its own of Ctrl-C.
+            self.give_up()
+        elif isinstance(error, optuna.TrialPruned):
+            self._tell(trial, None, str(error))
+        elif isinstance(error, InputError):
+            self.give_up()
+            raise error
+        else:
+            self._fail(trial, error)
 
     def _call(self, trial: optuna.Trial) -> float | Sequence[float]:
         self._interruptible = True
@@ -235,6 +248,10 @@ class Worker:
                 with contextlib.suppress(Exception):
                     give_sign_of_life(self.study, trial._trial_id)
 
+    def _interrupt(self) -> None:
+        if self._interruptible:
+            os.kill(os.getpid(), signal.SIGINT)
+
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """Stop at Ctrl-C and SIGTERM, but only where no step of the storage is cut in two."""
@@ -245,11 +262,21 @@ class Worker:
         def stop(number: int, frame: FrameType | None) -> None:
             self._stopped.set()
             if self._interruptible:
+                again = threading.Timer(AGAIN_S, self._interrupt)
+                again.daemon = True
+                again.start()
                 raise KeyboardInterrupt
 
+        def forget(found: Any) -> None:
+            # Raised inside a destructor, where it can only be printed; the timer sends another.
+            if not issubclass(found.exc_type, KeyboardInterrupt):
+                printed(found)
+
         def terminate(number: int, frame: FrameType | None) -> None:
-            # Through the other handler, for a training puts its own in the place of ours.
-            signal.raise_signal(signal.SIGINT)
+            # Through the other handler, for a training puts its own in the place of ours. A parent sends it after Ctrl-C has
+            # reached all processes, while this one may be busy with that.
+            if not self._stopped.is_set():
+                signal.raise_signal(signal.SIGINT)
 
         before: dict[int, Any] = {}
         for number, handler in ((signal.SIGINT, stop), (signal.SIGTERM, terminate)):
@@ -257,8 +284,10 @@ class Worker:
         if hasattr(signal, "pthread_sigmask"):
             # Kept back since the parent started this process.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        printed, sys.unraisablehook = sys.unraisablehook, forget
         try:
             yield
         finally:
+            sys.unraisablehook = printed
             for changed, old in before.items():
                 signal.signal(changed, old)

@@ -22,6 +22,7 @@ from optuna.exceptions import StorageInternalError
 
 from particle_zoo.cli import load_keras, sentence
 from particle_zoo.errors import InputError, ParticleZooError
+from tuning.processes import interrupts_later
 from tuning.storage import close
 from tuning.study import Plan
 from tuning.takeover import Takeover
@@ -122,10 +123,11 @@ class _Crew:
         ours, theirs = self.context.Pipe(duplex=False)
         # Not a daemon: it may start a process for a trial.
         process = self.context.Process(target=_work, args=(self.job, theirs), name=f"worker {place}")
-        with _environment(settings_of(place, self.workers)), _later():
-            process.start()
-        theirs.close()
-        self.places[place] = process, ours
+        with interrupts_later():
+            with _environment(settings_of(place, self.workers)):
+                process.start()
+            theirs.close()
+            self.places[place] = process, ours
 
     def _ended(self, place: int) -> None:
         process, said = self.places.pop(place)
@@ -242,19 +244,6 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _later() -> Iterator[None]:
-    """Keep Ctrl-C until afterwards; a process that is started meanwhile keeps it until it knows what to do with it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

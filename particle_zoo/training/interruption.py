@@ -41,4 +41,7 @@ class Interruption(keras.callbacks.Callback):
 
     def _press(self, number: int, frame: FrameType | None) -> None:
         self.pressed = True
+        if callable(self._before):
+            # A search wants to know, too, whatever becomes of the exception.
+            self._before(number, frame)
         raise KeyboardInterrupt

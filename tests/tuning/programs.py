@@ -27,12 +27,12 @@ class Programs:
 
     def __call__(self, folder: Path, trials: int, *options: Any) -> subprocess.Popen[str]:
         """A `quick_search`."""
-        return self.start("tests.tuning.quick_search", folder, trials, *options)
+        return self.start("tests.tuning.quick_search", folder, trials, *options, interpreter=("-W", "error"))
 
-    def start(self, module: str, *arguments: Any) -> subprocess.Popen[str]:
-        """`python -m MODULE`."""
+    def start(self, module: str, *arguments: Any, interpreter: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """`python -m MODULE`, with options of the interpreter before it."""
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", module, *map(str, arguments)],
+            [sys.executable, *interpreter, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             text=True,
@@ -64,7 +64,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     """What a program that ends with an exit code has said."""
     said, _ = process.communicate(timeout=200)
     assert process.returncode == code, said
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
     return said
 
 
@@ -89,5 +89,6 @@ def check_finished(trials: list[FrozenTrial], total: int) -> None:
         if trial.state != TrialState.FAIL:
             assert {"host", "pid"} <= set(trial.user_attrs)
         elif trial.params and "surplus" not in trial.user_attrs:
-            (again,) = (other for other in trials if repeats(other) == trial.number)
-            assert trial.params.items() <= again.params.items()
+            again = [other for other in trials if repeats(other) == trial.number]
+            assert len(again) == 1, trial
+            assert trial.params.items() <= again[0].params.items()

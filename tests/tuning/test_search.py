@@ -37,6 +37,11 @@ def on(layout: Path, output: Path, *options: Any) -> list[str]:
         (["effnet_ae_mask0"], "no search space for effnet_ae_mask0"),
         (["tiny_cnn", "--trials", "0"], "Invalid value for '--trials': 0"),
         (["tiny_cnn", "--space", "wide"], "--space takes one of cnn, cnn_meta"),
+        (
+            ["tiny_cnn", "--space", "pedestal_ae"],
+            "the space pedestal_ae is none for tiny_cnn: there is no 'bottleneck'",
+        ),
+        (["tiny_vae", "--space", "cnn"], "the space cnn is none for tiny_vae: no setting"),
         (["tiny_cnn", "--sampler", "tpa"], "'tpa' is not one of"),
         (["tiny_cnn", "--grid", "dropout_rate=0"], "--grid needs --sampler grid; received --sampler tpe"),
         (["tiny_cnn", "--sampler", "grid"], "--sampler grid needs values"),
@@ -136,17 +141,18 @@ def test_the_command_survives_the_death_of_a_worker_and_goes_on_after_ctrl_c(
         found = [trial for known in storage.get_all_studies() for trial in storage.get_all_trials(known._study_id)]
         return [trial for trial in found if state in (None, trial.state)]
 
-    def training() -> optuna.trial.FrozenTrial | None:
+    def training(processes: int) -> optuna.trial.FrozenTrial | None:
         begun = [trial for trial in trials(TrialState.RUNNING) if "versions" in trial.user_attrs]
-        return begun[-1] if len({trial.user_attrs["pid"] for trial in begun}) == 2 else None
+        return begun[-1] if len({trial.user_attrs["pid"] for trial in begun}) == processes else None
 
     arguments = on(layout, tmp_path, "--trials", 4, "--workers", 2)
     arguments[arguments.index("--epochs") + 1] = "6"
     running = start.start("tuning.search", *arguments)
-    victim = until(training, seconds=120)
+    victim = until(lambda: training(2), seconds=120)
     os.kill(victim.user_attrs["pid"], signal.SIGKILL)
     until(lambda: trials()[victim.number].state == TrialState.FAIL)
-    until(training, seconds=120)
+    # The other worker goes on while one takes the place of the dead.
+    until(lambda: training(1), seconds=120)
     os.killpg(running.pid, signal.SIGINT)
     said = finish(running, code=130)
     assert said.endswith("stopped; a rerun resumes the search\n")

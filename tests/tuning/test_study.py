@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from particle_zoo.errors import InputError
+from particle_zoo.training.interruption import Interruption
 from tests.tuning.quick_search import BASELINE, Parabola, plan
 from tuning import storage
 from tuning.storage import close
@@ -147,6 +149,26 @@ def test_unusable_data_stop_the_search_and_the_trial_is_run_again_later(study: o
     with pytest.raises(InputError, match="no clusters"):
         Worker(study, objective, trials=2).run()
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_ctrl_c_that_became_another_error_is_still_ctrl_c(study: optuna.Study) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("x", 0, 1)
+        training = Interruption()
+        training.on_train_begin()
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            # As TensorFlow does while it traces.
+            raise AssertionError("nesting violated") from None
+        finally:
+            training.restore()
+        return 1.0
+
+    with pytest.raises(KeyboardInterrupt):
+        Worker(study, objective, trials=2).run()
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+    assert "interrupted" in study.trials[0].user_attrs
 
 
 def test_one_error_now_and_then_is_noted_and_does_not_stop_the_search(study: optuna.Study) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+from optuna import TrialPruned
 from optuna.trial import FixedTrial
 
 from particle_zoo.clusters import Clusters
+from tests.tuning.quick_search import Parabola
+from tuning.isolate import Isolated
 from tuning.objective import Objective
 from tuning.spaces import baseline_of
+from tuning.walk import Draw, Walk
+from tuning.workers import load_quietly
 
 SMALL = {
     "N_conv_layers": 1, "conv_filter_exp0": 3, "conv_kernel_size0": 3, "N_dense_layers": 1, "dropout_rate": 0.1,
@@ -55,3 +65,41 @@ def baseline(name: str) -> Judge:
 def ids(part: tuple[Clusters, Clusters]) -> tuple[set[str], set[str]]:
     """Of both halves."""
     return set(part[0].ids), set(part[1].ids)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """An objective that says everything it can to its trial, and is worth the number of its process."""
+
+    def __call__(self, trial: Any) -> float:
+        trial.suggest_int("n", 1, 3)
+        trial.suggest_float("x", 0, 1, log=False)
+        trial.set_user_attr("seen", {"kind": trial.suggest_categorical("kind", ["a", "b"]), **trial.params})
+        for step in range(3):
+            trial.report(step / 10, step)
+            if trial.should_prune():
+                raise TrialPruned(f"stopped at step {step}")
+        return float(os.getpid())
+
+
+def resident_mb(source: Path, trials: int) -> list[float]:
+    """Memory of this process after each of so many trials of tiny networks."""
+    load_quietly("float32")
+    found = objective("tiny_cnn", source, epochs=1, limit=16)
+    memory = []
+    for seed in range(trials):
+        walk = Walk(Draw(seed))
+        found.space(walk)
+        with contextlib.suppress(TrialPruned):
+            found(Judge(walk.params))
+        memory.append(psutil.Process().memory_info().rss / 2**20)
+    return memory
+
+
+def alone(folder: str, seconds: str) -> None:
+    """A long trial in a process of its own."""
+    Isolated(Parabola(Path(folder), float(seconds)), prepare=os.getpid)(FixedTrial({"x": 0.5, "n": 1}))
+
+
+if __name__ == "__main__":
+    alone(*sys.argv[1:])
