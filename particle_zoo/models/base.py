@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import keras
 import numpy as np
@@ -13,6 +13,9 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.ccd import CCDPreprocessor
 from particle_zoo.pipelines.preprocessor import Preprocessor
+
+Count = Annotated[int, pydantic.Field(ge=1, le=65_536)]
+"""Filters, units or pixels of a layer."""
 
 
 class ZooConfig(pydantic.BaseModel):

@@ -18,7 +18,7 @@ import keras
 import pydantic
 from keras import layers
 
-from particle_zoo.models.base import CCDConfig, Classifier, ZooConfig, cosine
+from particle_zoo.models.base import CCDConfig, Classifier, Count, ZooConfig, cosine
 from particle_zoo.registry import ModelCard, register_model
 
 SEED_RECIPE = {
@@ -30,6 +30,20 @@ SEED_RECIPE = {
     "balance": 0.0,
     "pretrain_epochs": 0,
 }
+
+
+def take_whole(values: dict[str, Any], name: str) -> int:
+    """Take a whole number of a search's table out of settings.
+
+    Raises:
+        ValueError: there is none of that name, or what it is is no whole number from 0 to 1024.
+    """
+    if name not in values:
+        raise ValueError(f"the table is not complete: there is no {name}")
+    found = values.pop(name)
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= 1024:
+        raise ValueError(f"{name} is a whole number from 0 to 1024, not {found!r}")
+    return found
 
 
 class ClassifierConfig(CCDConfig):
@@ -60,9 +74,9 @@ class ClassifierConfig(CCDConfig):
 class CNNConfig(ClassifierConfig):
     """Settings of `CNN`; the defaults are the seed's architecture and our recipe."""
 
-    filters: tuple[int, ...] = (64, 16)
-    kernel_sizes: tuple[int, ...] = (2, 5)
-    dense_units: tuple[int, ...] = pydantic.Field((16, 8), description="hidden dense layers, without the output")
+    filters: tuple[Count, ...] = (64, 16)
+    kernel_sizes: tuple[Count, ...] = (2, 5)
+    dense_units: tuple[Count, ...] = pydantic.Field((16, 8), description="hidden dense layers, without the output")
     epochs: int = pydantic.Field(120, ge=1)
     pretrain_epochs: int = pydantic.Field(5, ge=0, description="0 trains on the given clusters alone")
     decay_steps: int = pydantic.Field(3866, ge=1, description="seed recipe: steps of the exponential decay")
@@ -74,12 +88,12 @@ class CNNConfig(ClassifierConfig):
         """Translate the names of the seed's table, as a search writes them, and fill in the seed's recipe."""
         values = dict(values)
         if "N_conv_layers" in values:
-            convolutions = range(int(values.pop("N_conv_layers")))
+            convolutions = range(take_whole(values, "N_conv_layers"))
             # The table counts the output layer.
-            hidden = range(int(values.pop("N_dense_layers")) - 1)
-            values["filters"] = [2 ** int(values.pop(f"conv_filter_exp{i}")) for i in convolutions]
-            values["kernel_sizes"] = [values.pop(f"conv_kernel_size{i}") for i in convolutions]
-            values["dense_units"] = [2 ** int(values.pop(f"dense_units_exp{i}")) for i in hidden]
+            hidden = range(take_whole(values, "N_dense_layers") - 1)
+            values["filters"] = [2 ** take_whole(values, f"conv_filter_exp{i}") for i in convolutions]
+            values["kernel_sizes"] = [take_whole(values, f"conv_kernel_size{i}") for i in convolutions]
+            values["dense_units"] = [2 ** take_whole(values, f"dense_units_exp{i}") for i in hidden]
             values.setdefault("recipe", "seed")
             for ours, theirs in (
                 ("learning_rate", "adam_learning_rate"),
@@ -177,9 +191,9 @@ class TinyCNNConfig(CNNConfig):
     """A small `CNNConfig` for tests and notebooks."""
 
     size: int = pydantic.Field(16, ge=8, le=512)
-    filters: tuple[int, ...] = (8, 8)
-    kernel_sizes: tuple[int, ...] = (3, 3)
-    dense_units: tuple[int, ...] = (8,)
+    filters: tuple[Count, ...] = (8, 8)
+    kernel_sizes: tuple[Count, ...] = (3, 3)
+    dense_units: tuple[Count, ...] = (8,)
     dropout_rate: float = pydantic.Field(0.2, ge=0, lt=1)
     epochs: int = pydantic.Field(10, ge=1)
     pretrain_epochs: int = pydantic.Field(0, ge=0)

@@ -17,8 +17,8 @@ import keras
 import pydantic
 from keras import layers
 
-from particle_zoo.models.base import Classifier, ZooConfig, cosine
-from particle_zoo.models.cnn import IMAGE, ClassifierConfig
+from particle_zoo.models.base import Classifier, Count, ZooConfig, cosine
+from particle_zoo.models.cnn import IMAGE, ClassifierConfig, take_whole
 from particle_zoo.registry import ModelCard, register_model
 
 SEED_RECIPE = {
@@ -35,11 +35,11 @@ SEED_RECIPE = {
 class CNNMetaConfig(ClassifierConfig):
     """Settings of `CNNMeta`; the defaults are the seed's architecture and our recipe."""
 
-    filters: tuple[int, ...] = (41, 49, 9)
-    kernel_sizes: tuple[int, ...] = (6, 3, 7)
-    strides: tuple[int, ...] = (1, 1, 2)
-    paddings: tuple[int, ...] = (3, 2, 2)
-    dense_units: tuple[int, ...] = (84, 55, 99)
+    filters: tuple[Count, ...] = (41, 49, 9)
+    kernel_sizes: tuple[Count, ...] = (6, 3, 7)
+    strides: tuple[Count, ...] = (1, 1, 2)
+    paddings: tuple[pydantic.NonNegativeInt, ...] = (3, 2, 2)
+    dense_units: tuple[Count, ...] = (84, 55, 99)
     dropout_rate: float = pydantic.Field(0.4275, ge=0, lt=1)
     epochs: int = pydantic.Field(40, ge=1)
 
@@ -49,16 +49,16 @@ class CNNMetaConfig(ClassifierConfig):
         """Translate the names of the seed's table, as a search writes them, and fill in the seed's recipe."""
         values = dict(values)
         if "N_conv_layers" in values:
-            convolutions = range(int(values.pop("N_conv_layers")))
-            hidden = range(int(values.pop("N_dense_layers")))
+            convolutions = range(take_whole(values, "N_conv_layers"))
+            hidden = range(take_whole(values, "N_dense_layers"))
             for ours, theirs in (
                 ("filters", "filters"),
                 ("kernel_sizes", "filter_size"),
                 ("strides", "stride"),
                 ("paddings", "padding"),
             ):
-                values[ours] = [values.pop(f"{theirs}_layer{i}") for i in convolutions]
-            values["dense_units"] = [values.pop(f"dense_layer{i}") for i in hidden]
+                values[ours] = [take_whole(values, f"{theirs}_layer{i}") for i in convolutions]
+            values["dense_units"] = [take_whole(values, f"dense_layer{i}") for i in hidden]
         return {**SEED_RECIPE, **values} if values.get("recipe") == "seed" else values
 
     @pydantic.model_validator(mode="after")

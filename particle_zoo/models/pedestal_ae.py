@@ -29,7 +29,7 @@ import pydantic
 from keras import layers, ops
 
 from particle_zoo.layers import CropToInput, PadToStride
-from particle_zoo.models.base import ZooConfig, ZooModel, cosine
+from particle_zoo.models.base import Count, ZooConfig, ZooModel, cosine
 from particle_zoo.pipelines.frames import FramePreprocessor
 from particle_zoo.registry import ModelCard, register_model
 
@@ -51,7 +51,7 @@ class PedestalAEConfig(ZooConfig):
     objective: Literal["mse", "denoise"] = pydantic.Field(
         "mse", description="mse: draw the input; denoise: draw it without the light that was added"
     )
-    filters: tuple[int, ...] = pydantic.Field(
+    filters: tuple[Count, ...] = pydantic.Field(
         (24, 48, 64), min_length=1, description="of convolutions with stride 4, then 2 each"
     )
     bottleneck: int = pydantic.Field(32, ge=1, description="numbers of the code of a block of pixels")
@@ -206,7 +206,7 @@ def pedestal_ae_denoise(**overrides: Any) -> PedestalAE:
 class TinyPedestalAEConfig(PedestalAEConfig):
     """A small `PedestalAEConfig` for tests and notebooks."""
 
-    filters: tuple[int, ...] = pydantic.Field((8, 8), min_length=1)
+    filters: tuple[Count, ...] = pydantic.Field((8, 8), min_length=1)
     bottleneck: int = pydantic.Field(2, ge=1)
     crop: int = pydantic.Field(64, ge=16)
     crops: int = pydantic.Field(4, ge=1)

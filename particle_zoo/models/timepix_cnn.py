@@ -12,7 +12,7 @@ import keras
 import pydantic
 from keras import layers
 
-from particle_zoo.models.base import Classifier, ZooConfig, cosine
+from particle_zoo.models.base import Classifier, Count, ZooConfig, cosine
 from particle_zoo.models.timepix import (
     TimepixClassifierConfig,
     TimepixModel,
@@ -26,7 +26,7 @@ from particle_zoo.registry import ModelCard, register_model
 class TimepixCNNConfig(TimepixClassifierConfig):
     """Settings of `TimepixCNN`."""
 
-    filters: tuple[int, ...] = (16, 32, 64, 128)
+    filters: tuple[Count, ...] = (16, 32, 64, 128)
     dense_units: int = pydantic.Field(64, ge=1)
     batch_size: int = pydantic.Field(64, ge=1)
     weight_decay: float = pydantic.Field(1e-4, ge=0)
@@ -103,7 +103,7 @@ class TinyTimepixCNNConfig(TimepixCNNConfig):
     """A small `TimepixCNNConfig` for tests and notebooks."""
 
     size: int = pydantic.Field(32, ge=16, le=1024)
-    filters: tuple[int, ...] = (8, 16)
+    filters: tuple[Count, ...] = (8, 16)
     dense_units: int = pydantic.Field(16, ge=1)
     epochs: int = pydantic.Field(3, ge=1)
     epoch_clusters: int = pydantic.Field(1_000, ge=0)

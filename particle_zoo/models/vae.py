@@ -22,7 +22,7 @@ from keras import layers, ops
 
 from particle_zoo.layers import MaxPoolWithIndices, MaxUnpool, Sampling
 from particle_zoo.losses import gaussian_kl, summed_binary_crossentropy
-from particle_zoo.models.base import CCDConfig, ZooConfig, ZooModel
+from particle_zoo.models.base import CCDConfig, Count, ZooConfig, ZooModel
 from particle_zoo.models.cnn import IMAGE
 from particle_zoo.models.cnn_meta import META
 from particle_zoo.registry import ModelCard, register_model
@@ -36,8 +36,8 @@ XLA_SIZE = 32
 class VAEConfig(CCDConfig):
     """Settings of `VAE`; the defaults are the seed's."""
 
-    filters: tuple[int, int] = (32, 64)
-    kernel_sizes: tuple[int, int] = (12, 6)
+    filters: tuple[Count, Count] = (32, 64)
+    kernel_sizes: tuple[Count, Count] = (12, 6)
     image_units: int = pydantic.Field(200, ge=1, description="dense units before the metadata join")
     latent: int = pydantic.Field(50, ge=1)
     kl_weight: float = pydantic.Field(1.0, ge=0, description="lambda of loss = BCE + lambda KL")
@@ -246,8 +246,8 @@ class TinyVAEConfig(VAEConfig):
     """A small `VAEConfig` for tests and notebooks."""
 
     size: int = pydantic.Field(16, ge=8, le=512)
-    filters: tuple[int, int] = (4, 8)
-    kernel_sizes: tuple[int, int] = (5, 3)
+    filters: tuple[Count, Count] = (4, 8)
+    kernel_sizes: tuple[Count, Count] = (5, 3)
     image_units: int = pydantic.Field(16, ge=1)
     latent: int = pydantic.Field(4, ge=1)
     learning_rate: float = pydantic.Field(3e-3, gt=0)

@@ -120,3 +120,21 @@ def test_generative_variant_needs_the_latent_vector_alone() -> None:
     assert images.shape == (3, 16, 16, 1)
     assert (images > 0).all()
     assert (images < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "message"),
+    [
+        ("cnn", {"N_conv_layers": 1, "conv_filter_exp0": 3, "conv_kernel_size0": 3}, "there is no N_dense_layers"),
+        ("cnn", {"N_conv_layers": 2, "N_dense_layers": 1, "conv_filter_exp0": 3}, "there is no conv_filter_exp1"),
+        ("cnn", {"N_conv_layers": "two"}, "N_conv_layers is a whole number from 0 to 1024, not 'two'"),
+        ("cnn", {"N_conv_layers": 10**12}, "N_conv_layers is a whole number"),
+        ("cnn", {**BASELINES["cnn"], "conv_filter_exp0": 40}, "filters.0: Input should be less than or equal to 65536"),
+        ("cnn_meta", {"N_conv_layers": None, "N_dense_layers": 1}, "N_conv_layers is a whole number"),
+        ("cnn_meta", {**BASELINES["cnn_meta"], "stride_layer1": 0}, "strides.1: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_in_one_sentence(model: str, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        particle_zoo.create(model, **settings)
+    assert "\n" not in str(refused.value)
