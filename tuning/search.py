@@ -156,7 +156,8 @@ def search(
     if points:
         trials = min(trials, sum(count(study)))
     done = count(study)[0]
-    click.echo(f"{done} of {trials} trials done, {max(0, trials - done)} to go, in {plan.place}")
+    so_far = f"{done} of {trials} trials done" if done <= trials else f"{done} trials done, more than {trials}"
+    click.echo(f"{so_far}, {max(0, trials - done)} to go, in {plan.place}")
     if done < trials and (workers > 1 or isolate):
         objective = _prepared(objective)
     prepare = None if isolate else partial(crew.load_quietly, options["precision"])
