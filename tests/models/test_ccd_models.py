@@ -131,7 +131,11 @@ def test_generative_variant_needs_the_latent_vector_alone() -> None:
         ("cnn", {"N_conv_layers": 10**12}, "N_conv_layers is a whole number"),
         ("cnn", {**BASELINES["cnn"], "conv_filter_exp0": 40}, "filters.0: Input should be less than or equal to 65536"),
         ("cnn_meta", {"N_conv_layers": None, "N_dense_layers": 1}, "N_conv_layers is a whole number"),
-        ("cnn_meta", {**BASELINES["cnn_meta"], "stride_layer1": 0}, "strides.1: Input should be greater than or equal to 1"),
+        (
+            "cnn_meta",
+            {**BASELINES["cnn_meta"], "stride_layer1": 0},
+            "strides.1: Input should be greater than or equal to 1",
+        ),
     ],
 )
 def test_a_table_that_is_none_is_refused_in_one_sentence(model: str, settings: dict[str, object], message: str) -> None:
