@@ -20,13 +20,17 @@ from tuning.metrics import direction
 from tuning.spaces import Space, impossible, space_of
 from tuning.trial_data import TrialData, open_data
 
+LONGEST = 9_999
+"""Epochs of a fold, where a recipe counts steps instead."""
+
 
 class Objective:
     """The objective of a search: call it with a trial.
 
     A trial trains once, or once a fold, and stops early where the settings say so. Its value is that of the epoch with the
     lowest validation loss, whose weights a training keeps; with folds it is the mean over them. With one metric a pruner sees
-    every epoch, or with folds the mean after each of them.
+    every epoch. With folds it sees the mean of the folds that are done and of that epoch, and the mean after each fold: bad
+    settings show in a few epochs of the first.
 
     User attributes of a trial: `settings` (for `particle_zoo.train --params`), `parameters`, `epochs_run`, `best_epoch`,
     `seconds`, `versions`, what else was measured of the trained model, with folds `fold_values`, and where a trial came to
@@ -149,19 +153,31 @@ class Objective:
         except InputError as error:
             impossible(trial, str(error), error)
         runs: list[Training] = []
+        one = len(self.metrics) == 1
         try:
             for part in self.data.parts(self.folds):
                 free_memory()
-                runs.append(Training(self.data, self.metrics, trial, report=not self.folds and len(self.metrics) == 1))
+                done = [run.values[0] for run in runs]
+                runs.append(Training(self.data, self.metrics, trial, report=one, done=done, stride=self._stride))
                 runs[-1].run(settings, part)
                 mean = np.mean([run.values for run in runs], axis=0)
-                if self.folds and len(self.metrics) == 1:
-                    trial.report(float(mean[0]), len(runs) - 1)
+                if self.folds and one:
+                    trial.report(float(mean[0]), len(runs) * self._stride - 1)
                     if len(runs) < self.folds and trial.should_prune():
                         raise optuna.TrialPruned(f"the pruner stopped it after {len(runs)} of {self.folds} folds")
         finally:
             self._describe(trial, runs)
         return tuple(mean.tolist())
+
+    @property
+    def steps(self) -> int | None:
+        """Values that a trial reports at most; None where that is not known."""
+        return self.epochs if not self.folds or self.epochs is None else self.folds * self._stride
+
+    @property
+    def _stride(self) -> int:
+        """Reports of one fold: its epochs, and the mean after them."""
+        return (self.epochs or LONGEST) + 1
 
     def _describe(self, trial: Any, runs: list[Any]) -> None:
         """Tell what is known of the trainings, of pruned ones, too."""

@@ -191,7 +191,8 @@ def _intermediate(study: Study, outcome: Outcome) -> Drawn:
     if not values:
         yield None, "No trial has reported a value before its end."
         return
-    step = "fold" if any("fold_values" in trial.user_attrs for trial in outcome.trials) else "epoch"
+    folds = any("fold_values" in trial.user_attrs for trial in outcome.trials)
+    how = ", fold after fold: the mean of the folds done and of that epoch" if folds else ""
     figure = optuna.visualization.plot_intermediate_values(study)
     figure.update_traces(opacity=0.5, showlegend=False, line={"color": "#999", "width": 1})
     for trial, label, colour in ((outcome.baseline, "baseline", "black"), (outcome.best, "best", "#d62728")):
@@ -201,9 +202,9 @@ def _intermediate(study: Study, outcome: Outcome) -> Drawn:
             figure.update_traces(name=f"{label}, trial {trial.number}", selector={"name": f"Trial{trial.number}"})
     # Drawn last, on top.
     figure.data = sorted(figure.data, key=lambda trace: bool(trace.showlegend))
-    figure.update_layout(showlegend=True, xaxis_title=step, yaxis_title=outcome.objectives[0])
+    figure.update_layout(showlegend=True, xaxis_title="epoch", yaxis_title=outcome.objectives[0])
     _scale(figure, values)
-    yield figure, f"What every trial reported after each {step}; a line that ends early was pruned or is running."
+    yield figure, f"What every trial reported after each epoch{how}; a line that ends early was pruned or is running."
 
 
 def _timeline(study: Study, outcome: Outcome) -> Drawn:

@@ -149,7 +149,7 @@ def search(
         conditions={**objective.conditions, **({"grid": values} if values else {})},
         baseline=baseline,
         grid=points,
-        steps=folds or epochs,
+        steps=objective.steps,
         grace=float(grace),
     )
     study = plan.open()

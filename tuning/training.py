@@ -30,6 +30,8 @@ class Training:
         metrics: names.
         trial: that of Optuna.
         report: whether every epoch is reported to it.
+        done: values of the folds before this training.
+        stride: reports of a fold.
 
     Attributes:
         epochs: logs of each epoch.
@@ -38,9 +40,19 @@ class Training:
         values: one a metric; empty before there are any.
     """
 
-    def __init__(self, data: TrialData, metrics: Sequence[str], trial: Any, *, report: bool) -> None:
+    def __init__(
+        self,
+        data: TrialData,
+        metrics: Sequence[str],
+        trial: Any,
+        *,
+        report: bool,
+        done: Sequence[float] = (),
+        stride: int = 0,
+    ) -> None:
         self.data, self.metrics, self.trial = data, tuple(metrics), trial
         self.reported = OF_EPOCHS.get(self.metrics[0], self.metrics[0]) if report else None
+        self.done, self.stride = tuple(done), stride
         self.epochs: list[dict[str, float]] = []
         self.best = 0
         self.measures: dict[str, float] = {}
@@ -55,7 +67,14 @@ class Training:
         """
         measured = self.data.ALWAYS or bool({*self.metrics} & {*self.data.measures})
         needed = [name for name in self.metrics if name not in (*self.data.measures, *COSTS)]
-        watch = Watch(self.trial, report=self.reported, needed=needed, keep=measured)
+        watch = Watch(
+            self.trial,
+            report=self.reported,
+            needed=needed,
+            keep=measured,
+            done=self.done,
+            first=len(self.done) * self.stride,
+        )
         self.epochs = watch.epochs
         try:
             model = self._build(settings, part[0])
@@ -77,7 +96,8 @@ class Training:
             names = sorted({*watch.epochs[-1], *self.data.measures, *COSTS})
             raise InputError(f"no metric {watch.missing!r}; {self.data.card.name} has {', '.join(names)}")
         if watch.pruned:
-            raise optuna.TrialPruned(f"the pruner stopped it after {len(watch.epochs)} epochs")
+            where = f" of fold {len(self.done) + 1}" if self.done else ""
+            raise optuna.TrialPruned(f"the pruner stopped it after {len(watch.epochs)} epochs{where}")
         if measured:
             model.set_weights(watch.weights)
             self.measures = self.data.measure(model, part)

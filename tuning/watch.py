@@ -19,6 +19,8 @@ class Watch(keras.callbacks.Callback):
         report: key of the logs to report after every epoch; None, or one that is not there, reports nothing.
         needed: keys that the logs must have: without one the training stops after its first epoch.
         keep: whether the weights of the best epoch are kept.
+        done: values of other trainings of the trial, with which an epoch's is averaged.
+        first: number of the first report.
 
     Attributes:
         epochs: the logs, one dict an epoch.
@@ -30,8 +32,18 @@ class Watch(keras.callbacks.Callback):
         error: what a report raised.
     """
 
-    def __init__(self, trial: Any, *, report: str | None, needed: Sequence[str], keep: bool) -> None:
+    def __init__(
+        self,
+        trial: Any,
+        *,
+        report: str | None,
+        needed: Sequence[str],
+        keep: bool,
+        done: Sequence[float] = (),
+        first: int = 0,
+    ) -> None:
         super().__init__()
+        self.done, self.first = tuple(done), first
         self.trial, self.report, self.needed, self.keep = trial, report, needed, keep
         self.epochs: list[dict[str, float]] = []
         self.best = 0
@@ -49,7 +61,8 @@ class Watch(keras.callbacks.Callback):
             self.weights = self.model.get_weights() if self.keep else None
         if self.report in self.epochs[-1]:
             try:
-                self.trial.report(self.epochs[-1][self.report], epoch)
+                value = float(np.mean([*self.done, self.epochs[-1][self.report]]))
+                self.trial.report(value, self.first + epoch)
                 self.pruned = self.trial.should_prune()
             except Exception as error:
                 self.error = error

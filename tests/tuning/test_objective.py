@@ -271,16 +271,37 @@ def test_with_folds_the_value_is_their_mean(source: Path) -> None:
     values = [v for (v,) in trial.user_attrs["fold_values"]]
     assert len(set(values)) == 3
     assert value == pytest.approx(np.mean(values))
-    # The mean so far, after each of them.
-    assert list(trial.reports.values()) == pytest.approx([np.mean(values[: i + 1]) for i in range(3)])
+    # The mean so far, after the only epoch of each fold and after the fold.
+    so_far = [np.mean(values[: i + 1]) for i in range(3)]
+    assert list(trial.reports) == list(range(found.steps)) == list(range(6))
+    assert list(trial.reports.values()) == pytest.approx(np.repeat(so_far, 2))
     assert trial.user_attrs["epochs_run"] == 3
 
 
-def test_a_trial_is_pruned_between_folds(source: Path) -> None:
-    trial = Judge(after=2)
-    with pytest.raises(optuna.TrialPruned, match="after 2 of 3 folds"):
+def test_an_epoch_of_a_later_fold_counts_beside_the_folds_before(source: Path) -> None:
+    found, trial = objective("tiny_cnn", source, folds=2, epochs=3), Judge()
+    found(trial)
+    first = trial.user_attrs["fold_values"][0][0]
+    assert first == pytest.approx(min(trial.reports[step] for step in range(3)))
+    assert trial.reports[3] == first
+    later = [2 * trial.reports[step] - first for step in range(4, 7)]
+    assert trial.user_attrs["fold_values"][1][0] == pytest.approx(min(later))
+
+
+@pytest.mark.parametrize(
+    ("after", "said", "folds"),
+    [
+        (1, "after 1 epochs", 0),
+        (2, "after 1 of 3 folds", 1),
+        (3, "after 1 epochs of fold 2", 1),
+        (4, "after 2 of 3 folds", 2),
+    ],
+)
+def test_a_trial_is_pruned_in_a_fold_and_between_folds(after: int, said: str, folds: int, source: Path) -> None:
+    trial = Judge(after=after)
+    with pytest.raises(optuna.TrialPruned, match=said):
         objective("tiny_cnn", source, folds=3, epochs=1)(trial)
-    assert len(trial.user_attrs["fold_values"]) == 2
+    assert len(trial.user_attrs.get("fold_values", ())) == folds
 
 
 def test_folds_depend_on_names_and_not_on_their_order() -> None:

@@ -250,7 +250,7 @@ SMALL = {
     "four objectives": (study_of(trial(1, 2, 3, 4), directions=("minimize",) * 4), "there are 4"),
     "folds": (
         study_of(*[trial(v, intermediate_values={0: v}, user_attrs={"fold_values": [[v]]}) for v in (0.5, 0.4)]),
-        "reported after each fold",
+        "fold after fold: the mean of the folds done",
     ),
 }
 
