@@ -61,7 +61,8 @@ def combinations(space: Space, baseline: Mapping[str, Any], grid: Mapping[str, S
                 raise InputError(
                     f"--grid {name}={point[name]} is not in its range, {_range(distribution)}; take another value"
                 )
-            return point[name]
+            # 2.0 is 2.
+            return distribution.to_external_repr(distribution.to_internal_repr(point[name]))
 
         walk = Walk(choose)
         # A combination that cannot be is found out when it is run, and reported as such.
@@ -80,6 +81,8 @@ def _plain(text: str) -> Any:
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(value, bool) and not hasattr(distribution, "choices"):
+        return False
     try:
         return distribution._contains(distribution.to_internal_repr(value))
     except (TypeError, ValueError):

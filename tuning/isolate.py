@@ -86,7 +86,12 @@ def _converse(pipe: connection.Connection, trial: Any) -> tuple[str, Any]:
         name, *rest = pipe.recv()
         if name in ("value", "error"):
             return name, rest[0]
-        pipe.send(getattr(trial, name)(*rest[0], **rest[1]) if name in ASKED else dict(trial.params))
+        answer = getattr(trial, name)(*rest[0], **rest[1]) if name in ASKED else dict(trial.params)
+        try:
+            pipe.send(answer)
+        except OSError as error:
+            # The child has been killed meanwhile.
+            raise EOFError from error
 
 
 # --- In the child -----------------------------------------------------------------------------------------------------------

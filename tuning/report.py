@@ -89,7 +89,7 @@ def write(
     for name, values in settings.items():
         write_json(folder / name, values)
     with replacing(folder / "trials.csv") as temporary:
-        _table(study).to_csv(temporary, index=False)
+        _table(study, outcome.objectives).to_csv(temporary, index=False)
     with replacing(folder / "report.html") as temporary:
         temporary.write_text(text, encoding="utf-8")
     for path in folder.glob("best*.json"):
@@ -102,12 +102,14 @@ def _settings(trial: FrozenTrial) -> dict[str, Any]:
     return dict(trial.user_attrs.get("settings", trial.params))
 
 
-def _table(study: Study) -> pd.DataFrame:
+def _table(study: Study, objectives: Sequence[str]) -> pd.DataFrame:
     """A row a trial; a column that holds lists or dictionaries is JSON."""
     attributes = ("number", "state", "value", "params", "user_attrs", "datetime_start", "datetime_complete")
     if not study.trials:
         return pd.DataFrame(columns=["number", "state"])
     table = study.trials_dataframe(attrs=attributes)
+    # The study in memory has no names.
+    table = table.rename(columns={f"values_{i}": f"values_{name}" for i, name in enumerate(objectives)})
 
     def plain(value: Any) -> Any:
         return json.dumps(value) if isinstance(value, dict | list | tuple) else value

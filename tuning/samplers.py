@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from particle_zoo.errors import InputError
+from tuning.takeover import HISTORY
 
 SAMPLERS = ("tpe", "gp", "random", "cmaes", "grid")
 PRUNERS = ("median", "hyperband", "none")
@@ -67,6 +68,23 @@ class Seeded(BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
+class _SparesBaseline(BasePruner):
+    """Never stops trial 0 or what repeats it: without its value none knows by how much it was beaten."""
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        # Asked in any case: Hyperband notes the value for the others.
+        worse = super().prune(study, trial)  # type: ignore[safe-super]
+        return worse and 0 not in (trial.number, *trial.system_attrs.get(HISTORY, ()))
+
+
+class _Median(_SparesBaseline, optuna.pruners.MedianPruner):
+    pass
+
+
+class _Hyperband(_SparesBaseline, optuna.pruners.HyperbandPruner):
+    pass
+
+
 def make_sampler(name: str, *, objectives: int = 1, seed: int = 0) -> BaseSampler:
     """A sampler by name.
 
@@ -115,5 +133,5 @@ def make_pruner(name: str | None, *, objectives: int = 1, steps: int | None = No
     if name == "none" or objectives > 1:
         return optuna.pruners.NopPruner()
     if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=steps or "auto", reduction_factor=3)
-    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=min(3, (steps or 0) // 10))
+        return _Hyperband(min_resource=1, max_resource=steps or "auto", reduction_factor=3)
+    return _Median(n_startup_trials=STARTUP, n_warmup_steps=min(3, (steps or 0) // 10))

@@ -33,7 +33,9 @@ USUAL_EPOCHS = 30
 @dataset_options
 @click.option("--trials", type=click.IntRange(1), default=200, help="Trials in total; a rerun does what is missing.")
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Epochs a trial.  [default: 30, or the model's recipe where it has fewer]"
+    "--epochs",
+    type=click.IntRange(1),
+    help="Epochs a trial.  [default: 30; the model's recipe where it has fewer, or counts steps]",
 )
 @click.option("--limit", type=click.IntRange(1), help="Use the first N training examples only.")
 @click.option(

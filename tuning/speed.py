@@ -34,8 +34,13 @@ def measure(name: str, arguments: Sequence[str], *, workers: int = 2) -> dict[st
         `gain_all`), the epochs that were run, and the best value.
 
     Raises:
-        InputError: a search that ends with an error.
+        InputError: a search that ends with an error, or arguments that the searches differ in.
     """
+    given = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
+    if taken := sorted({"--output", "--storage", "--study", "--pruner", "--workers", "--quiet"} & {*given}):
+        raise InputError(f"the benchmark sets {', '.join(taken)} itself; leave that out")
+    if given.count("--metric") > 1:
+        raise InputError("no pruner compares several objectives; give --metric once")
     ways = {
         "no pruning": ("--pruner", "none"),
         "median": ("--pruner", "median"),

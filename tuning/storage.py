@@ -120,7 +120,7 @@ def _journal(path: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is no journal of a search, or damaged ({sentence(str(error))}); move it away to begin anew"
+            f"{path} is no journal of a search, or damaged ({sentence(str(error))}); name another file, or move it away to begin anew"
         ) from error
 
 
@@ -128,8 +128,13 @@ def _mend(path: Path, lock: Any) -> None:
     """Remove what a power cut or a full disk left of a last line; the next one would be written onto its end.
 
     Raises:
-        ValueError: a last line that is whole and no JSON. Optuna takes it for one that is still being written.
+        ValueError: a file of something else, which is left as it is, or a last line that is whole and no JSON. Optuna takes
+            that one for a line that is still being written.
     """
+    with path.open("rb") as file:
+        first = file.readline()
+    if first and not first.startswith(b'{"op_code":'):
+        raise ValueError("its first line is none of a journal")
     if _last_line(path)[-1:] not in (b"", b"\n"):
         lock.acquire()
         try:
@@ -188,9 +193,10 @@ def _database(url: URL, grace: float) -> BaseStorage:
         except NoSuchModuleError as error:
             raise InputError(f"--storage {place} is of no known kind; take {FORMS}") from error
         except ImportError as error:
+            ours = "install particle-zoo[tune]" if url.get_backend_name() == "postgresql" else "install it"
             raise InputError(
-                f"--storage {place} needs a driver ({error.__cause__ or error}); install particle-zoo[tune], or take the "
-                "journal file by leaving --storage out"
+                f"--storage {place} needs a driver ({error.__cause__ or error}); {ours}, or take the journal file by leaving "
+                "--storage out"
             ) from error
         except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
             if attempt + 1 == ATTEMPTS:

@@ -145,13 +145,13 @@ class Plan:
             )
         before = {**found["conditions"], "space": found["space"]}
         now = {**self.conditions, "space": self.space}
-        changed = {key: before.get(key) for key in now if before.get(key) != now[key]}
+        changed = {key: before.get(key) for key in {**now, **before} if before.get(key) != now.get(key)}
         if not changed:
             return True
         if not done:
             return False
         names = {"space": "the search space", "source": "the data", "grid": "the grid"}
-        what = ", ".join(names.get(key) or f"{key} ({value}, now {now[key]})" for key, value in changed.items())
+        what = ", ".join(names.get(key) or f"{key} ({value}, now {now.get(key)})" for key, value in changed.items())
         raise InputError(
             f"the study {self.name} in {self.place} was begun with other settings, so that values would not compare: {what}; "
             f"repeat the first command, or begin anew with another {self.elsewhere}"

@@ -77,7 +77,12 @@ def give_back(study: optuna.Study, trial: FrozenTrial, attribute: str, *, again:
         if deaths >= TRIES:
             storage.set_trial_user_attr(trial._trial_id, "given_up", f"its process died {deaths} times")
         elif again and not empty and not any(repeats(other) == trial.number for other in trials):
-            attributes = {key: v for key, v in trial.system_attrs.items() if key != SIGN_OF_LIFE}
+            attributes = {
+                key: v
+                for key, v in trial.system_attrs.items()
+                # Hyperband's notes are of what the dead one reported.
+                if key != SIGN_OF_LIFE and not key.startswith("completed_rung_")
+            }
             repeat = optuna.trial.create_trial(
                 state=TrialState.WAITING,
                 params=trial.params,

@@ -136,7 +136,7 @@ def by_id(
         One pair a fold: positions to learn from and positions held out, ascending.
 
     Raises:
-        InputError: fewer examples of a class than folds.
+        InputError: fewer examples of a class, or fewer groups, than folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -151,7 +151,11 @@ def by_id(
     if groups is None:
         split = StratifiedKFold(folds, shuffle=True, random_state=seed).split(order, kinds[order])
     else:
-        _, number = np.unique(np.asarray(groups)[order], return_inverse=True)
+        apart, number = np.unique(np.asarray(groups)[order], return_inverse=True)
+        if len(apart) < folds:
+            raise InputError(
+                f"{folds} folds need at least {folds} primaries or events; received {len(apart)}; take fewer --folds"
+            )
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(order, kinds[order], number)
     return [(np.sort(order[learn]), np.sort(order[held])) for learn, held in split]
 

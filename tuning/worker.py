@@ -218,7 +218,11 @@ class Worker:
             now = self.study._storage.get_trial(trial._trial_id)
             if now.state.is_finished() or "taken_over" in now.user_attrs:
                 raise UpdateFinishedTrialError
-            self.study.tell(trial, values, state=TrialState.PRUNED if values is None else None)
+            try:
+                self.study.tell(trial, values, state=TrialState.PRUNED if values is None else None)
+            except ValueError as error:
+                # Optuna's word for a trial that was taken over in between.
+                raise UpdateFinishedTrialError from error
             return True
 
         # What hours have found is not given up for a database that is started again.

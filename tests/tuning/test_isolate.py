@@ -74,6 +74,19 @@ def test_a_killed_trial_is_pruned_with_a_reason(tmp_path: Path) -> None:
     assert trial.user_attrs["impossible"] == "the process of the trial was ended by SIGKILL; memory may have run out"
 
 
+def test_a_trial_killed_while_it_is_answered_is_pruned_too(tmp_path: Path) -> None:
+    class Deadly(Judge):
+        def report(self, value: float, step: int) -> None:
+            child = multiprocessing.active_children()[0]
+            os.kill(child.pid or 0, signal.SIGKILL)
+            child.join()
+
+    trial = Deadly(SAID)
+    with pytest.raises(optuna.TrialPruned):
+        isolated(Talk())(trial)
+    assert "ended by SIGKILL" in trial.user_attrs["impossible"]
+
+
 def test_the_process_of_a_trial_ends_with_a_killed_parent(busy: tuple[subprocess.Popen[str], int]) -> None:
     program, child = busy
     program.kill()

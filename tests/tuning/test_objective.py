@@ -314,6 +314,12 @@ def test_folds_depend_on_names_and_not_on_their_order() -> None:
     assert [set(held) for _, held in by_id(names, 4, 8, labels=labels)] != [set(held) for _, held in here]
 
 
+def test_there_must_be_as_many_primaries_as_folds() -> None:
+    names = np.array([f"cluster {i}" for i in range(6)])
+    with pytest.raises(InputError, match="3 folds need at least 3 primaries or events; received 2"):
+        by_id(names, 3, 0, groups=np.array([0, 0, 0, 1, 1, 1]))
+
+
 def test_clusters_of_one_primary_stay_together() -> None:
     primary = np.arange(60) // 3
     names = np.array([f"cluster {i:03d}" for i in range(60)])

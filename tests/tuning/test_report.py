@@ -316,6 +316,13 @@ def test_the_conditions_of_the_study_are_told(tmp_path: Path) -> None:
     assert "training examples at most" not in text
 
 
+def test_the_table_of_several_objectives_names_them(tmp_path: Path) -> None:
+    study = study_of(trial(0.8, 300), directions=("maximize", "minimize"))
+    with report.write(study, tmp_path, model="cnn", objectives=["accuracy", "parameters"]).trials.open() as file:
+        row = next(csv.DictReader(file))
+    assert (row["values_accuracy"], row["values_parameters"]) == ("0.8", "300")
+
+
 @pytest.mark.parametrize("broken", ["best.json", "trials.csv", "report.html"])
 def test_an_interrupted_write_leaves_the_earlier_file_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
@@ -349,11 +356,11 @@ def test_an_interrupted_write_leaves_the_earlier_file_whole(
 
 
 def test_a_report_can_be_written_while_others_search(tmp_path: Path) -> None:
-    study = searched()
+    study, said = searched(), optuna.logging.get_verbosity()
     report.write(study, tmp_path, model="cnn")
     assert len(study.trials) == 13
     assert study.trials[10].state is TrialState.RUNNING
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert optuna.logging.get_verbosity() == said
 
 
 def test_an_outcome_does_not_count_infinite_values_as_finished() -> None:

@@ -16,6 +16,7 @@ from tuning.grid import combinations, parse_grid
 from tuning.samplers import SAMPLERS, make_pruner, make_sampler
 from tuning.spaces import BASELINES, cnn
 from tuning.storage import quiet_optuna
+from tuning.takeover import HISTORY
 from tuning.worker import Worker
 
 HERE = Path("nowhere")
@@ -88,6 +89,30 @@ def test_pruners_stop_what_is_worse_than_the_others(pruner: str | None, prunes: 
     assert 0 not in pruned
 
 
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_the_baseline_is_never_pruned_nor_its_repetition(pruner: str) -> None:
+    # By its name the first trials are of one bracket.
+    with quiet_optuna():
+        study = optuna.create_study(study_name="cnn", pruner=make_pruner(pruner, steps=30))
+        study.enqueue_trial(BASELINE)
+        trials = [study.ask() for _ in range(8)]
+        again = optuna.trial.create_trial(
+            state=TrialState.RUNNING, intermediate_values=dict.fromkeys(range(30), 0.9), system_attrs={HISTORY: [0]}
+        )
+        study.add_trial(again)
+    stopped = dict.fromkeys(range(8), False)
+    # It is the last everywhere, as where others began later and are faster.
+    for trial, value in [*((trial, 0.1) for trial in trials[2:]), (trials[1], 0.9), (trials[0], 0.9)]:
+        for step in range(30):
+            trial.report(value, step)
+            stopped[trial.number] |= trial.should_prune()
+        if value < 0.5:
+            study.tell(trial, value)
+    assert not stopped[0]
+    assert not study.pruner.prune(study, study.trials[8])
+    assert stopped[1] or pruner == "hyperband"
+
+
 def test_a_grid_varies_what_it_names_and_leaves_the_rest_as_in_the_baseline(tmp_path: Path) -> None:
     def space(trial: Any) -> dict[str, Any]:
         Parabola(HERE)(trial)
@@ -109,6 +134,7 @@ def test_a_grid_varies_what_it_names_and_leaves_the_rest_as_in_the_baseline(tmp_
         (("dropout_rate",), "received 'dropout_rate'"),
         (("dropout_rate=0", "dropout_rate=1"), "received 'dropout_rate=1'"),
         (("dropout_rate=0,0.9",), "--grid dropout_rate=0.9 is not in its range, 0 to 0.5"),
+        (("N_conv_layers=true",), "--grid N_conv_layers=True is not in its range, 1 to 3"),
         (("conv_kernel_size0=big",), "--grid conv_kernel_size0=big is not in its range, 2 to 5"),
         (
             ("N_conv_layers=1,3",),
@@ -124,6 +150,12 @@ def test_a_grid_that_cannot_be_is_one_sentence(grid: tuple[str, ...], says: str)
     with pytest.raises(InputError) as refused:
         combinations(cnn, BASELINES["cnn"], parse_grid(grid, cnn))
     assert says in str(refused.value)
+
+
+def test_a_whole_number_of_a_grid_may_be_written_as_another() -> None:
+    points = combinations(cnn, BASELINES["cnn"], parse_grid(["N_conv_layers=2.0,1e0"], cnn))
+    assert [point["N_conv_layers"] for point in points] == [2, 1]
+    assert all(type(point["N_conv_layers"]) is int for point in points)
 
 
 def test_points_that_differ_in_what_is_not_asked_for_are_one() -> None:

@@ -124,6 +124,15 @@ def test_a_damaged_journal_is_one_sentence(text: str, tmp_path: Path) -> None:
         storage.open_storage(None, tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"SQLite format 3\0" + bytes(100), b'{"my": "results"}', b"line one\nline two"])
+def test_a_file_of_something_else_is_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="mine is no journal of a search"):
+        storage.open_storage(f"journal:///{path}", tmp_path)
+    assert path.read_bytes() == content
+
+
 def test_a_search_runs_on_sqlite(tmp_path: Path) -> None:
     study = plan(tmp_path, storage=f"sqlite:///{tmp_path / 'study.db'}").open()
     Worker(study, Parabola(HERE), trials=3).run()
@@ -195,6 +204,30 @@ def test_a_result_is_dropped_where_another_process_took_the_trial_over(study: op
     assert said[0] == "trial 0: another process took it over; what this one found is dropped"
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert study.trials[1].params == study.trials[0].params
+
+
+def test_a_trial_that_is_taken_over_while_it_is_told_is_dropped(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    tell = study.tell
+
+    def told_late(trial: optuna.Trial, *arguments: Any, **options: Any) -> Any:
+        if trial.number == 0:
+            give_back(study, study.trials[0], "taken_over")
+        return tell(trial, *arguments, **options)
+
+    monkeypatch.setattr(study, "tell", told_late)
+    Worker(study, Parabola(HERE), trials=2, say=said.append).run()
+    assert said[0] == "trial 0: another process took it over; what this one found is dropped"
+    assert count(study) == (2, 0, 0)
+
+
+def test_a_grid_is_not_continued_without_it(tmp_path: Path) -> None:
+    begun = plan(tmp_path, sampler="grid", grid=[{"x": 0.5, "n": 1}], conditions={"grid": {"x": [0.5]}})
+    Worker(begun.open(), Parabola(HERE), trials=2, closed=True).run()
+    with pytest.raises(InputError, match="so that values would not compare: the grid"):
+        plan(tmp_path).open()
 
 
 def test_what_a_worker_says_is_a_line_a_trial_with_the_count(tmp_path: Path) -> None:

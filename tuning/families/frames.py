@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import keras
 
 from particle_zoo import registry
-from particle_zoo.cli import progress
 from particle_zoo.data import camera
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel, finder_from_dict
 from particle_zoo.errors import InputError
@@ -62,7 +61,7 @@ class Frames(TrialData):
         model = registry.create(self.card.name, **settings)
         common_mode = model.zoo_config.common_mode
         if common_mode not in self.pedestals:
-            pedestal = PedestalModel.fit(progress(train, "frames", quiet=False), common_mode=common_mode)
+            pedestal = PedestalModel.fit(train, common_mode=common_mode)
             pedestal.check_pedestals(train)
             self.pedestals[common_mode] = pedestal
         model.preprocessor = replace(model.preprocessor, pedestal=self.pedestals[common_mode])
