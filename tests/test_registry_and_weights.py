@@ -95,7 +95,7 @@ def test_weights_that_cannot_be_used(trained: Path, tmp_path: Path) -> None:
         ({"dataset": None}, "dataset must be a text"),
         ({"config": [1]}, "config must be a JSON object"),
         ({"config": {"name": "cnn"}}, "config must be the settings"),
-        ({"config": {"N_conv_layers": 2}}, "config must be the settings"),
+        ({"config": {"N_conv_layers": 2}}, "the table is not complete: there is no N_dense_layers"),
         ({"preprocessing": "x"}, "preprocessing must be a JSON object"),
         ({"preprocessing": {"size": 32}}, "preprocessing.size must be 16"),
         ({"preprocessing": {"energy_scale": "x"}}, "preprocessing.energy_scale must be a number"),
