@@ -108,6 +108,16 @@ def test_columns_of_a_compound_field(tmp_path: Path) -> None:
     same(read(path, **columns))
 
 
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in GEV:
+            file[name] = GEV[name].to_numpy()
+        file.create_dataset("énergie".encode("latin-1"), data=GEV["E"].to_numpy())
+    same(read(path))
+    same(read(path, E=r"\xe9nergie"))
+
+
 @pytest.mark.parametrize("kind", ["zstd", "gzip", "snappy"])
 def test_compression_categories_and_decimals(tmp_path: Path, kind: str) -> None:
     table = pa.table(

@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[JetTable]:
     with file:
         sets: dict[str, Any] = {}
         with damaged(path, "HDF5"):
-            file.visititems(lambda name, item: sets.update({name: item} if isinstance(item, h5py.Dataset) else {}))
+            file.visititems(lambda name, item: sets.update({_text(name): item} if isinstance(item, h5py.Dataset) else {}))
             places = {column: place for name, found in sets.items() for column, place in _columns(name, found)}
             unit = file.attrs.get(UNIT)
             decoded = ORIGIN in file.attrs
@@ -47,6 +47,11 @@ def opened(path: Path) -> Iterator[JetTable]:
             partial(_explain, path, file, sets),
             decoded,
         )
+
+
+def _text(name: str | bytes) -> str:
+    """h5py gives the bytes of a name that is no UTF-8."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
 def _columns(name: str, found: Any) -> Iterator[tuple[str, Place]]:
@@ -108,5 +113,5 @@ def _explain(path: Path, file: Any, sets: dict[str, Any], column: str) -> str | 
         return f"{column} has the shape {found.shape}; expected one value, or one row of values, a jet"
     with damaged(path, "HDF5"):
         if isinstance(file.get(column), h5py.Group):
-            return f"{column} is a group; name a data set in it: {shortened(list(file[column]))}"
+            return f"{column} is a group; name a data set in it: {shortened(list(map(_text, file[column])))}"
     return None
