@@ -75,13 +75,14 @@ def test_ctrl_c_leaves_a_study_that_goes_on_where_it_stopped(
     left = trials_of(tmp_path)
     assert [t.state for t in left].count(TrialState.WAITING) == workers
     assert not any(t.state == TrialState.RUNNING for t in left)
-    assert sum("interrupted" in t.user_attrs for t in left) == workers
+    # On a busy machine the parent may have to end a worker, and takes its trial over.
+    assert sum(bool({"interrupted", "taken_over"} & t.user_attrs.keys()) for t in left) == workers
     finish(start(tmp_path, 4))
     check_finished(trials_of(tmp_path), 4)
 
 
 def test_commands_that_join_share_one_total(tmp_path: Path, start: Programs) -> None:
-    several = [start(tmp_path, 24, "--workers", 2) for _ in range(2)]
+    several = [start(tmp_path, 24, "--workers", 2, "--seconds", 0.2) for _ in range(2)]
     for search in several:
         finish(search)
     trials = trials_of(tmp_path)
