@@ -35,7 +35,9 @@ def opened(path: Path) -> Iterator[JetTable]:
     with file:
         sets: dict[str, Any] = {}
         with damaged(path, "HDF5"):
-            file.visititems(lambda name, item: sets.update({_text(name): item} if isinstance(item, h5py.Dataset) else {}))
+            file.visititems(
+                lambda name, item: sets.update({_text(name): item} if isinstance(item, h5py.Dataset) else {})
+            )
             places = {column: place for name, found in sets.items() for column, place in _columns(name, found)}
             unit = file.attrs.get(UNIT)
             decoded = ORIGIN in file.attrs
