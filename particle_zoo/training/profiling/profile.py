@@ -88,7 +88,9 @@ class Profile(keras.callbacks.Callback):
             return "profile: this start of the run trained no step, so there is none"
         first, last = self.recorded
         said = f"profile of steps {first} to {last}: open {self.folder / TRACE} in https://ui.perfetto.dev"
-        return said + (f", or all of it with: pip install xprof; xprof {self.folder}" if self._tracer.xprof else "")
+        # XProf asks for other versions of libraries than TensorFlow and Beam do.
+        more = f"; XProf, in an environment of its own (pip install xprof), shows more: xprof {self.folder}"
+        return said + (more if self._tracer.xprof else "")
 
     def _end_step(self) -> None:
         if self._step is not None:
