@@ -24,12 +24,12 @@ class Answer:
     Args:
         facts: of all that it wrote.
         ended: how it ended early, as the rest of a sentence; "" if it did not.
-        signal: that ended it, or 0.
+        signal: name of what ended it from outside, such as "SIGILL"; "" otherwise.
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
-    signal: int = 0
+    signal: str = ""
 
 
 def ask(module: str, *arguments: str, timeout: float, **environment: str) -> Answer:
@@ -64,7 +64,8 @@ def ask(module: str, *arguments: str, timeout: float, **environment: str) -> Ans
     if "error" in facts:
         return Answer(facts, f"ended with {facts['error']}")
     if done.returncode < 0:
-        return Answer(facts, f"was ended by {_name(-done.returncode)}", -done.returncode)
+        name = _name(-done.returncode)
+        return Answer(facts, f"was ended by {name}", name)
     last = done.stderr.strip().splitlines()[-1:] or ["nothing more said"]
     return Answer(facts, f"ended with exit code {done.returncode} ({last[0].strip()})")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,15 @@ def cards() -> tuple[list[Card], str]:
     else:
         rows = [[cell.strip() for cell in row] for row in csv.reader(done.stdout.splitlines())]
         if done.returncode == 0 and rows and all(len(row) == len(QUERY) for row in rows):
-            return [Card(name, _gb(memory), driver, capability) for name, memory, driver, capability in rows], ""
+            return [Card(name, _gb(memory), driver, _number(cap)) for name, memory, driver, cap in rows], ""
         said = " ".join((done.stdout + done.stderr).split())[:200] or f"nvidia-smi ended with {done.returncode}"
     found = [Card(name, 0.0, "", "") for name in _on_the_bus()]
     return found, said if found else ""
+
+
+def _number(capability: str) -> str:
+    # A driver that does not know says "[N/A]".
+    return capability if re.fullmatch(r"\d+\.\d+", capability) else ""
 
 
 def _gb(mib: str) -> float:

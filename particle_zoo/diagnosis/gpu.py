@@ -22,6 +22,8 @@ BUILDS = {
 }
 """How a backend with CUDA is installed."""
 
+DRIVER = "install NVIDIA's driver" + (" in Windows, none inside WSL2" if devices.in_wsl() else " and start again")
+
 
 def explain(found: Examination, driver: str, timeout: float) -> None:
     """Add findings about cards that the backend does not use, and the libraries that it cannot load.
@@ -35,8 +37,7 @@ def explain(found: Examination, driver: str, timeout: float) -> None:
         return
     add, name = found.findings.append, found.choice.name
     if driver:
-        where = "the driver for Windows, none inside WSL2" if devices.in_wsl() else "NVIDIA's driver and start again"
-        add(Finding(f"there is an NVIDIA card, but its driver does not work ({driver})", f"install {where}"))
+        add(Finding(f"there is an NVIDIA card, but its driver does not work ({driver})", DRIVER))
     elif "gpus" not in found.answer.facts or found.gpus:
         return
     elif os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
@@ -65,21 +66,22 @@ def _tensorflow(found: Examination, timeout: float) -> None:
     failed = dict(answer.facts.get("failed", {}))
     if answer.ended:
         failed[answer.facts.get("loading") or "a library"] = f"loading it {answer.ended}"
-    found.libraries = failed
+    found.libraries = dict(failed)
     oldest = _oldest(build.get("cuda_compute_capabilities", []))
+    if libraries.DRIVER in failed:
+        add(Finding(f"{libraries.DRIVER} of NVIDIA's driver cannot be loaded ({failed.pop(libraries.DRIVER)})", DRIVER))
     if failed:
-        wheels = sorted({wheel for name in failed if (wheel := libraries.package(name, cuda))})
-        remedy = (
-            f"pip install {' '.join(wheels)} (all of them: {BUILDS['tensorflow']})"
-            if wheels
-            else "install NVIDIA's driver"
-        )
+        first, *others = failed
+        wheels = sorted({libraries.package(name, cuda) for name in failed} - {""})
         add(
             Finding(
-                f"TensorFlow sees no GPU, for {', '.join(failed)} cannot be loaded ({next(iter(failed.values()))})",
-                remedy,
+                f"TensorFlow sees no GPU: {first}{f' and {len(others)} other libraries' if others else ''} cannot be loaded "
+                f"({failed[first]})",
+                f"pip install {' '.join(wheels)}" if 0 < len(wheels) < 3 else BUILDS["tensorflow"],
             )
         )
+    elif found.libraries:
+        return
     elif oldest and all(card.capability and _number(card.capability) < oldest for card in found.cards):
         add(
             Finding(

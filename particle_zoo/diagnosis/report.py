@@ -22,8 +22,8 @@ INDENT = 14
 SHOWN = 6
 """Findings; there are more in --json."""
 
-LONGEST = 280
-"""Characters of one of them."""
+LONGEST = 200
+"""Characters of the problem of one."""
 
 
 def report(found: Examination) -> str:
@@ -43,7 +43,7 @@ def to_do(findings: list[Finding]) -> str:
 def _list(rows: Iterator[tuple[str, str]]) -> str:
     # Names of packages and paths have hyphens.
     whole = textwrap.TextWrapper(WIDTH, subsequent_indent=" " * INDENT, break_on_hyphens=False)
-    return "\n".join(whole.fill(f"{name:{INDENT}}{text}") for name, text in rows)
+    return "\n".join(whole.fill(f"{name:{INDENT}}{text or 'not known'}") for name, text in rows)
 
 
 def _facts(found: Examination) -> Iterator[tuple[str, str]]:
@@ -125,8 +125,11 @@ def _findings(findings: list[Finding]) -> Iterator[tuple[str, str]]:
     if not findings:
         yield "what to do", "nothing; a first training: python -m particle_zoo.train tiny_cnn"
     for number, finding in enumerate(findings[:SHOWN], start=1):
-        text = f"{number}. {'cannot train: ' if finding.fatal else ''}{_short(str(finding))}"
-        yield "what to do" if number == 1 else "", text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+        problem, remedy = _short(finding.problem), _short(finding.remedy)
+        if len(problem) > LONGEST:
+            problem = f"{problem[: LONGEST - 3]}..."
+        text = f"{number}. {'cannot train: ' if finding.fatal else ''}{problem}; {remedy}"
+        yield "what to do" if number == 1 else "", text
     if len(findings) > SHOWN:
         yield "", f"({len(findings) - SHOWN} more in --json FILE)"
 
