@@ -125,7 +125,8 @@ def examine(timeout: float) -> Examination:
     found.packages = look("the packages", packages.packages, [])
     found.choice = look("the choice of the backend", backend.choice, backend.Choice(backend.DEFAULT, "the default"))
     found.processor = look("the processor", devices.processor, {})
-    found.cards, driver = look("the graphics cards", devices.cards, ([], ""))
+    no_cards: tuple[list[devices.Card], str] = ([], "")
+    found.cards, driver = look("the graphics cards", devices.cards, no_cards)
     if found.choice.name in backend.TRAINING:
         found.answer = ask(PROBE, timeout=timeout)
         if found.answer.ended:
@@ -134,9 +135,8 @@ def examine(timeout: float) -> Examination:
         add(found.choice.finding)
     look("the graphics cards", lambda: gpu.explain(found, driver, timeout), None)
     found.folders = look("the folders", storage.folders, [])
-    for one in (*found.packages, *found.folders):
-        if one.finding:
-            add(one.finding)
+    parts: list[packages.Package | storage.Folder] = [*found.packages, *found.folders]
+    found.findings += filter(None, (part.finding for part in parts))
     found.findings.sort(key=lambda finding: not finding.fatal)
     return found
 
@@ -152,5 +152,5 @@ def _broken(found: Examination, timeout: float) -> Finding:
     elif missing := re.search(r"No module named '(\w+)", answer.ended):
         remedy = f"pip install {missing[1]}"
     else:
-        remedy = REASONS.get(answer.signal, f"pip install --force-reinstall {name}")
+        remedy = REASONS.get(answer.signal, f"pip install --force-reinstall {answer.facts.get('culprit') or name}")
     return Finding(problem, remedy + instead, fatal=True)

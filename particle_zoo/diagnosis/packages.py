@@ -43,18 +43,14 @@ class Package:
 
     @property
     def finding(self) -> Finding | None:
-        """What is wrong with it; an optional package may be missing."""
-        # Another backend trains without TensorFlow, and if it is the backend, the trial of that says what is missing.
+        """What is wrong with it. Whether a training works without it, the trial of one says."""
+        # Other backends train without TensorFlow.
         may_miss = not self.required or self.name == "tensorflow"
         if self.fits or (may_miss and not self.version):
             return None
         found = f"is {self.version}" if self.version else "is not installed"
-        fatal = not self.version
-        return Finding(
-            f"{self.name} {found}, {self.wanted or 'any version'} is needed",
-            f"pip install '{self.name}{self.wanted}'",
-            fatal,
-        )
+        wanted = self.wanted or "any version"
+        return Finding(f"{self.name} {found}, {wanted} is needed", f"pip install '{self.name}{self.wanted}'")
 
 
 def packages() -> list[Package]:

@@ -1,4 +1,4 @@
-"""Import Keras and its backend, list the devices and train one step; run by `child.ask`, since any of it may crash."""
+"""Import Keras, its backend and the zoo, list the devices and train one step; run by `child.ask`, since any of it may crash."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import platform
 import sys
 import time
+import traceback
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from particle_zoo.diagnosis.child import say
@@ -21,6 +24,11 @@ def main() -> None:
         import keras
 
         say(keras_file=keras.__file__, import_seconds=round(time.perf_counter() - started, 1))
+        say(stage="importing particle-zoo")
+        # Brings what a training needs besides.
+        from particle_zoo.data import load  # noqa: F401
+        from particle_zoo.training import session  # noqa: F401
+
         say(stage="looking for devices")
         say(**DEVICES[keras.backend.backend()]())
         say(stage="training one step")
@@ -28,8 +36,21 @@ def main() -> None:
         say(**_train(), step_seconds=round(time.perf_counter() - started, 1))
     # Whatever is wrong with an installation is what was asked for.
     except Exception as error:
-        say(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        say(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", culprit=_culprit(error))
         sys.exit(1)
+
+
+def _culprit(error: Exception) -> str:
+    """The installed package in whose files an error came about; "" if it was in none."""
+    packages = metadata.packages_distributions()
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for entry in filter(None, sys.path):
+            if Path(frame.filename).is_relative_to(entry):
+                # A module may lie in the folder itself.
+                name = Path(frame.filename).relative_to(entry).parts[0].removesuffix(".py")
+                if found := packages.get(name):
+                    return found[0]
+    return ""
 
 
 def _tensorflow() -> dict[str, Any]:

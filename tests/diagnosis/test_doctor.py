@@ -117,6 +117,17 @@ def test_a_backend_that_cannot_be_imported_is_a_finding(
     assert str(result.exception).startswith("importing Keras with this backend (tensorflow)")
 
 
+def test_a_package_below_the_backend_is_named_where_it_is_the_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pandas").mkdir()
+    (tmp_path / "pandas" / "__init__.py").write_text("raise ImportError('numpy.dtype size changed')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    result = run("--quiet")
+    assert "numpy.dtype size changed; pip install --force-reinstall pandas" in str(result.exception)
+
+
 def test_an_unknown_backend_is_exit_code_two_and_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
