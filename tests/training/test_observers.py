@@ -128,7 +128,6 @@ class _Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.usefixtures("eager")
 def test_a_trace_that_is_cut_leaves_nothing_and_the_next_one_works(simulated: Clusters, tmp_path: Path) -> None:
     observers = Observers(tmp_path, profile=True, tensorboard=False)
     with pytest.raises(KeyboardInterrupt), observers as callbacks:
