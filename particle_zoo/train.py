@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
 @click.option("--publish", is_flag=True, help="Put the result where particle_zoo.load(NAME) finds it.")
+@click.option("--profile", is_flag=True, help="Trace ten steps after the first five into RUN/profile, for Perfetto.")
+@click.option("--tensorboard", is_flag=True, help="Write the values of every epoch to RUN/tensorboard, too.")
 @precision_option
 @output_options
 def train(
@@ -75,6 +77,8 @@ def train(
     resume: bool,
     force: bool,
     publish: bool,
+    profile: bool,
+    tensorboard: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -89,6 +93,7 @@ def train(
     load_keras(options["precision"])
     from particle_zoo import registry
     from particle_zoo.training import run_folder, session
+    from particle_zoo.training.observers import Observers
 
     card = registry.info(name)
     overrides = parse_settings(settings, params)
@@ -97,12 +102,14 @@ def train(
             overrides[key] = options[key]
     # Before minutes of preparation.
     folder = run_folder.choose(name, output, resume=resume, force=force)
+    observers = Observers(folder, profile=profile, tensorboard=tensorboard)
     job, begin = (_frames if card.task in session.TRAINERS else _clusters)(card, overrides, options)
     if not quiet:
         click.echo(f"{job.describe()}, into {folder}")
     run_folder.start(folder, job.config(), resume=resume, force=force)
     started = time.perf_counter()
-    metrics = begin(folder, quiet=quiet)
+    with observers as callbacks:
+        metrics = begin(folder, quiet=quiet, callbacks=callbacks)
     metrics["seconds"] = round(time.perf_counter() - started, 1)
     write_json(folder / "metrics.json", metrics)
     if options["json_path"]:
@@ -112,6 +119,8 @@ def train(
         tell_averaged(sum(n for name, n in metrics.items() if name.endswith("_averaged_over_blocks")))
         for plot in sorted([*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]):
             click.echo(f"figure: {plot}")
+        for observer in observers.callbacks:
+            click.echo(observer.describe())
     if hasattr(job, "check"):
         job.check(metrics, folder)
     if publish:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from particle_zoo import registry
+from particle_zoo.cache import cache_dir
 from particle_zoo.cli import read_json, replacing, sentence, write_json
 from particle_zoo.clusters import UNITS
 from particle_zoo.errors import InputError, ParticleZooError, WeightsNotFoundError
@@ -33,13 +34,6 @@ PARTS = {"anomaly": ("pedestal.npz", "calibration.json")}
 """Files that a finished run has besides its weights, by task: without them the model is not usable, or another one."""
 
 FILES = ("config.json", "baseline.parquet", *(name for parts in PARTS.values() for name in parts), "card.json", WEIGHTS)
-
-
-def cache_dir() -> Path:
-    """Where `publish` puts weights and `load` finds them."""
-    if home := os.environ.get("PARTICLE_ZOO_HOME"):
-        return Path(home)
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "particle_zoo"
 
 
 def places(name: str) -> list[Path]:

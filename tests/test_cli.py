@@ -14,6 +14,7 @@ STOPPED = {
     "particle_zoo.benchmark": "stopped\n",
     "particle_zoo.compress": "stopped\n",
     "particle_zoo.decompress": "stopped\n",
+    "particle_zoo.doctor": "stopped\n",
     "particle_zoo.convert": "stopped\n",
     "particle_zoo.embed": "stopped\n",
     "particle_zoo.evaluate": "stopped\n",

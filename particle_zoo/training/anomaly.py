@@ -108,10 +108,12 @@ class AnomalyJob:
 
         self.model.start_from(load_run(locate(self.init))[0])
 
-    def train(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
+    def train(
+        self, folder: Path, quiet: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, Any]:
         """Fit, calibrate, measure; writes the artefact, card and figures, and returns the metrics.
 
-        A checkpoint in the folder is continued.
+        A checkpoint in the folder is continued. The callbacks are called in the fit.
 
         Raises:
             InputError: the training diverged, or these frames give no thresholds; the folder then has neither metrics nor
@@ -122,7 +124,7 @@ class AnomalyJob:
         pedestal: PedestalModel = self.model.preprocessor.pedestal
         pedestal.save(folder / PEDESTAL)
         started = time.perf_counter()
-        self.fit(folder, verbose=0 if quiet else (1 if sys.stdout.isatty() else 2))
+        self.fit(folder, 0 if quiet else (1 if sys.stdout.isatty() else 2), callbacks)
         seconds = time.perf_counter() - started
         detector = self.detector()
         try:

@@ -5,12 +5,13 @@ They work on model inputs in memory, whatever these show, and know no labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 
@@ -73,13 +74,22 @@ class Refinement:
     history: pd.DataFrame
 
 
-def pretrain(model: Any, x: np.ndarray, *, seed: int, folder: Path | None = None, verbose: int = 0) -> None:
+def pretrain(
+    model: Any,
+    x: np.ndarray,
+    *,
+    seed: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    folder: Path | None = None,
+    verbose: int = 0,
+) -> None:
     """Train the autoencoder alone; with a folder, resumably.
 
     Args:
         model: a `DEC`.
         x: (n, size, size, 1) inputs.
         seed: of the order.
+        callbacks: further callbacks.
         folder: see `run_epochs`.
         verbose: as in `keras.Model.fit`.
 
@@ -93,6 +103,7 @@ def pretrain(model: Any, x: np.ndarray, *, seed: int, folder: Path | None = None
         partial(_batches, x, order),
         steps=len(order),
         epochs=model.zoo_config.epochs,
+        callbacks=callbacks,
         folder=folder,
         verbose=verbose,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,12 @@ class ClusteringJob:
             f"{self.dataset}"
         )
 
-    def train(self, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+    def train(
+        self, folder: Path, *, quiet: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, Any]:
         """Pretrain, start from k-means and refine; returns the metrics.
 
-        Labels, where there are any, only count in the metrics.
+        Labels, where there are any, only count in the metrics. The callbacks are called while the autoencoder trains.
 
         Raises:
             InputError: the training diverged, or k is larger than the number of patches.
@@ -112,7 +115,7 @@ class ClusteringJob:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         x = self.model.preprocess(self.patches.images)
-        self._pretrain(x, folder, quiet)
+        self._pretrain(x, folder, quiet, callbacks)
         embedding = self.model.encode(x)
         model, table = self.model, None
         if model.zoo_config.k == "scan":
@@ -136,7 +139,9 @@ class ClusteringJob:
         write_card(folder, model, {"metrics": metrics, "dataset": self.dataset, "classes": None})
         return metrics
 
-    def _pretrain(self, x: np.ndarray, folder: Path, quiet: bool) -> None:
+    def _pretrain(
+        self, x: np.ndarray, folder: Path, quiet: bool, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
         path, history = folder / AUTOENCODER, folder / "history.csv"
         done = len(pd.read_csv(history)) if path.exists() and history.exists() else 0
         if done < self.model.zoo_config.epochs:
@@ -146,7 +151,7 @@ class ClusteringJob:
                     shutil.copyfile(path, temporary)
             # A bar on a terminal, one line an epoch in a log file.
             verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
-            pretrain(self.model, x, seed=self.seed, folder=folder, verbose=verbose)
+            pretrain(self.model, x, seed=self.seed, callbacks=callbacks, folder=folder, verbose=verbose)
             with replacing(path) as temporary:
                 shutil.copyfile(folder / WEIGHTS, temporary)
         self.model.load_weights(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,8 +87,12 @@ class JetJob:
         if self.init != "none":
             self.model.start_from(load_run(self.init)[0])
 
-    def train(self, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+    def train(
+        self, folder: Path, *, quiet: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, Any]:
         """Fit, then write metrics, card and figures; returns the metrics. A checkpoint in the folder is continued.
+
+        The callbacks are called in the fit.
 
         Raises:
             InputError: the training diverged.
@@ -97,7 +101,8 @@ class JetJob:
 
         # A bar on a terminal, one line an epoch in a log file.
         verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
-        train_model(self.model, self.training, self.validation, seed=self.seed, folder=folder, verbose=verbose)
+        options: dict[str, Any] = {"seed": self.seed, "folder": folder, "verbose": verbose, "callbacks": callbacks}
+        train_model(self.model, self.training, self.validation, **options)
         metrics = after_training(self.model, self.training, self.validation, folder)
         write_card(folder, self.model, {"metrics": metrics, "dataset": self.dataset})
         return metrics
@@ -157,7 +162,7 @@ def train_model(
     seed: int = 0,
     folder: Path | None = None,
     verbose: int = 0,
-    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Train a model with a fitted normalisation; with a folder, resumably.
 

@@ -73,7 +73,7 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     for plot in [*(folder / "plots").glob("*.png"), *(folder / "plots").glob("*.gif")]:
         plot.unlink()
-    for part in (folder / "snapshots", *folder.glob("size-*")):
+    for part in (*(folder / name for name in ("snapshots", "profile", "tensorboard")), *folder.glob("size-*")):
         shutil.rmtree(part, ignore_errors=True)
 
 

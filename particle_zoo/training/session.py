@@ -211,10 +211,13 @@ def initialise(job: Job, source: str) -> None:
     job.model.start_from(other)
 
 
-def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
+def train(
+    job: Job, folder: Path, *, quiet: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> dict[str, Any]:
     """Pretrain where the settings say so, fit, then write metrics, card, figures and the baseline's training table.
 
-    Returns the metrics. A checkpoint in the folder is continued, without pretraining again.
+    Returns the metrics. A checkpoint in the folder is continued, without pretraining again. The callbacks are called in
+    the training proper, neither in pretraining nor at smaller sizes of images.
     """
     from particle_zoo.evaluation import baseline, report
     from particle_zoo.training.pretrain import pretrained_weights
@@ -232,13 +235,13 @@ def train(job: Job, folder: Path, *, quiet: bool = False) -> dict[str, Any]:
         recipe: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "verbose": verbose}
         job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), **recipe))
     progressive.grow(job, folder, verbose=verbose)
-    callbacks = snapshots.callbacks(job, folder, stage=len(getattr(job.model.zoo_config, "progressive", ())))
+    pictures = snapshots.callbacks(job, folder, stage=len(getattr(job.model.zoo_config, "progressive", ())))
     options: dict[str, Any] = {
         "classes": job.classes,
         "seed": job.seed,
         "folder": folder,
         "verbose": verbose,
-        "callbacks": callbacks,
+        "callbacks": [*pictures, *callbacks],
     }
     fit(job.model, job.train, job.validation, **options)
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)

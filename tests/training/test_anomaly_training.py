@@ -74,7 +74,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(source: Path) -> Path:
     """A finished run; no test may change it."""
     with eager_steps():
-        command(*arguments(source, source.parent / "run", epochs=3))
+        command(*arguments(source, source.parent / "run", epochs=3), "--profile")
     return source.parent / "run"
 
 
@@ -107,6 +107,7 @@ def test_the_run_folder_is_whole(run: Path) -> None:
     assert {p.name for p in (run / "plots").iterdir()} == {"history.png", "residual.png"}
     card = json.loads((run / "card.json").read_text())
     assert set(card["parts_sha256"]) == {"pedestal.npz", "calibration.json"}
+    assert (run / "profile" / "trace.json.gz").is_file()
     assert not [p for p in run.rglob("*") if ".tmp" in p.name]
 
 

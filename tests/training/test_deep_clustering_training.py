@@ -191,7 +191,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         # Tracing the network takes longer than its few steps.
         patch.setattr(DEC, "compile_args", lambda self: {"run_eagerly": True})
-        result = CliRunner().invoke(train, [*given, *_set(*SETTINGS)], catch_exceptions=False)
+        result = CliRunner().invoke(train, [*given, *_set(*SETTINGS), "--profile"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (root / "printed.txt").write_text(result.output)
     return root / "run"
@@ -213,6 +213,8 @@ def test_the_command_writes_a_run_folder(run: Path) -> None:
     assert {"start_accuracy", "NMI", "ARI", "alarms", "moved_since_start"} <= set(metrics)
     assert len(pd.read_csv(run / "history.csv")) == 2
     assert pd.read_csv(run / "clustering.csv")["step"].iloc[-1] == metrics["n_iter"]
+    # That of the autoencoder's training.
+    assert (run / "profile" / "trace.json.gz").is_file()
     for name in ("pretraining", "clustering", "clusters", "latent"):
         assert (run / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
