@@ -6,7 +6,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,22 +145,29 @@ def test_an_unknown_backend_is_exit_code_two_and_one_sentence(
     assert printed.out.startswith("what to do    1. cannot train: KERAS_BACKEND names the backend 'tf'")
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name is no longer than those of people: a finding is one line or two."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.usefixtures("working")
-def test_folders_that_cannot_be_used_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "keras").mkdir()
-    (tmp_path / "keras" / "keras.json").write_text('{"backend":')
-    monkeypatch.setenv("PARTICLE_ZOO_HOME", str(tmp_path / "file" / "cache"))
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "file"))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    before = sorted(tmp_path.rglob("*"))
+def test_folders_that_cannot_be_used_are_findings(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (short / "file").touch()
+    (short / "keras").mkdir()
+    (short / "keras" / "keras.json").write_text('{"backend":')
+    monkeypatch.setenv("PARTICLE_ZOO_HOME", str(short / "file" / "cache"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(short / "file"))
+    monkeypatch.setenv("KERAS_HOME", str(short / "keras"))
+    before = sorted(short.rglob("*"))
     result = run()
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert f"the folder of published weights, {tmp_path / 'file' / 'cache'}, cannot be used" in said
-    assert f"({tmp_path / 'file'} is a file); give --data-dir" in said
-    assert f"{tmp_path / 'keras' / 'keras.json'} cannot be read" in said
-    assert sorted(tmp_path.rglob("*")) == before
+    assert f"the folder of published weights, {short / 'file' / 'cache'}, cannot be used" in said
+    assert f"({short / 'file'} is a file); give --data-dir" in said
+    assert f"{short / 'keras' / 'keras.json'} cannot be read" in said
+    assert sorted(short.rglob("*")) == before
 
 
 @pytest.mark.usefixtures("working")

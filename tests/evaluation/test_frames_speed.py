@@ -62,7 +62,8 @@ def test_every_stage_and_the_whole_are_timed_and_memory_stays(tmp_path: Path, mo
     assert long["frames"] == 150
     assert long["regions"] > 0
     # Keras and its backend take most of it; what was found in 140 frames would be 180 MB.
-    assert 200 < long["settled_mb"] <= long["end_mb"] < long["settled_mb"] + 60
+    # The kernel counts pages by and by: the second look may be a few of them below the first.
+    assert 200 < long["settled_mb"] < long["end_mb"] + 1 < long["settled_mb"] + 61
 
 
 def test_the_stages_are_what_the_detector_does(untrained: tuple[AnomalyDetector, list[np.ndarray]]) -> None:
