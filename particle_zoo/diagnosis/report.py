@@ -41,8 +41,8 @@ def to_do(findings: list[Finding]) -> str:
 
 
 def _list(rows: Iterator[tuple[str, str]]) -> str:
-    # Names of packages and paths have hyphens, and a path that is cut in two cannot be copied.
-    whole = textwrap.TextWrapper(WIDTH, subsequent_indent=" " * INDENT, break_on_hyphens=False, break_long_words=False)
+    # Names of packages and paths have hyphens.
+    whole = textwrap.TextWrapper(WIDTH, subsequent_indent=" " * INDENT, break_on_hyphens=False)
     return "\n".join(whole.fill(f"{name:{INDENT}}{text or 'not known'}") for name, text in rows)
 
 
