@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from particle_zoo.clusters import MASK_UNIT, Clusters
-from particle_zoo.detectors.morphology import METADATA, features
+from particle_zoo.detectors.morphology import METADATA, SUMMED, features
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import rasterise
 
@@ -34,6 +34,7 @@ class CCDPreprocessor:
 
     LEARNED: ClassVar[frozenset[str]] = frozenset({"energy_floor", "energy_scale", "meta_mean", "meta_std", "unit"})
     FIXED_SHAPE: ClassVar[bool] = True
+    TABLE: ClassVar[frozenset[str]] = frozenset({"energy_sum", SUMMED})
 
     size: int = 64
     input: str = "mask"

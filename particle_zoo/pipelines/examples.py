@@ -14,7 +14,7 @@ from particle_zoo.pipelines.augment import dihedral, transposes
 Preprocess = Callable[[Clusters], Any]
 
 CACHE_BYTES = 256 * 2**20
-"""Model inputs up to this size are computed once and kept; larger sets are rasterised batch by batch."""
+"""Model inputs up to this size are computed once and kept, unless a caller says otherwise."""
 
 
 def class_index(clusters: Clusters, classes: Sequence[str]) -> np.ndarray:
@@ -53,6 +53,7 @@ class Examples:
         samples: clusters an epoch; 0 means as many as there are.
         balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
             1 gives every class the same total. Mean weight 1.
+        cache: bytes of model inputs that are computed once and kept; a set with more is rasterised batch by batch.
 
     Attributes:
         largest: shape of the largest image; None where inputs are dicts, whose images are all alike.
@@ -72,6 +73,7 @@ class Examples:
         draw: np.ndarray | None = None,
         samples: int = 0,
         balance: float = 0.0,
+        cache: int = CACHE_BYTES,
     ) -> None:
         if not len(clusters):
             raise InputError("no clusters to work on; choose another --split or --classes")
@@ -91,14 +93,21 @@ class Examples:
         self.draw = draw
         self.samples = samples if draw is not None else min(samples, len(clusters))
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
-        # Where images differ in size the largest decides over all of them.
         owner = preprocessor_of(preprocess)
+        # Choosing rows of a table of many columns takes longer than drawing the clusters.
+        self._drawn = clusters
+        if hasattr(owner, "TABLE"):
+            read = [name for name in clusters.table if name in {"id", "label", *owner.TABLE}]
+            self._drawn = Clusters(
+                clusters.hits, clusters.columns, clusters.offsets, clusters.table[read], clusters.unit
+            )
+        # Where images differ in size the largest decides over all of them.
         if hasattr(owner, "check"):
             owner.check(clusters)
         largest = preprocess(clusters[[owner.largest(clusters) if hasattr(owner, "largest") else 0]])
         self.largest = None if isinstance(largest, dict) else largest.shape[1:]
         bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))
-        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None
+        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= cache else None
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -119,17 +128,20 @@ class Examples:
         return inputs, None if self.targets is None else self.targets[index]
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        if self.shuffle and self._order[0] != epoch:
+        # Read once: another thread may be at another epoch.
+        order = self._order
+        if self.shuffle and order[0] != epoch:
             rng, n = np.random.default_rng((self.seed, 0, epoch)), len(self.clusters)
             if self.draw is None:
-                self._order = (epoch, rng.permutation(n))
+                order = (epoch, rng.permutation(n))
             else:
-                self._order = (epoch, rng.choice(n, size=self.samples or n, p=self.draw))
-        return self._order[1]
+                order = (epoch, rng.choice(n, size=self.samples or n, p=self.draw))
+            self._order = order
+        return order[1]
 
     def _inputs(self, index: np.ndarray) -> Any:
         if self._cache is None:
-            return self.preprocess(self.clusters[index])
+            return self.preprocess(self._drawn[index])
         if isinstance(self._cache, dict):
             return {name: array[index] for name, array in self._cache.items()}
         return self._cache[index]
