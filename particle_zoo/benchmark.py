@@ -358,9 +358,9 @@ def frames(
 )  # fmt: skip
 @click.option("--clusters", type=click.IntRange(100), default=20_000, help="Of each kind.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, help="Clusters a batch.")
-@click.option("--frames", type=click.IntRange(8, 200), default=24, help="Of the camera.")
+@click.option("--frames", type=click.IntRange(10, 200), default=16, help="Of the camera.")
 @click.option(
-    "--shape", type=click.IntRange(64), nargs=2, metavar="ROWS COLS", default=(1152, 1152), help="Of the frames, px."
+    "--shape", type=click.IntRange(64), nargs=2, metavar="ROWS COLS", default=(2304, 2304), help="Of the frames, px."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of clusters, frames and orders.")
 @click.option("--repeats", type=click.IntRange(1), default=3, help="Passes of each way; the fastest counts.")

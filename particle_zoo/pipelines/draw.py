@@ -134,7 +134,7 @@ def squares(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _value(energy: float, floor: float, scale: float, clip: bool) -> float:
+def _value(energy: float, floor: float, scale: float, clip: bool) -> np.float32:
     if not clip:
         return np.float32(energy)
     above = (energy - floor) / scale

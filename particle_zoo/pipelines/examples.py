@@ -10,6 +10,7 @@ import numpy as np
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.augment import dihedral, transposes
+from particle_zoo.pipelines.chosen import Chosen
 
 Preprocess = Callable[[Clusters], Any]
 
@@ -93,15 +94,8 @@ class Examples:
         self.draw = draw
         self.samples = samples if draw is not None else min(samples, len(clusters))
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(clusters)))
-        owner = preprocessor_of(preprocess)
-        # Choosing rows of a table of many columns takes longer than drawing the clusters.
-        self._drawn = clusters
-        if hasattr(owner, "TABLE"):
-            read = [name for name in clusters.table if name in {"id", "label", *owner.TABLE}]
-            self._drawn = Clusters(
-                clusters.hits, clusters.columns, clusters.offsets, clusters.table[read], clusters.unit
-            )
         # Where images differ in size the largest decides over all of them.
+        owner = preprocessor_of(preprocess)
         if hasattr(owner, "check"):
             owner.check(clusters)
         largest = preprocess(clusters[[owner.largest(clusters) if hasattr(owner, "largest") else 0]])
@@ -141,7 +135,7 @@ class Examples:
 
     def _inputs(self, index: np.ndarray) -> Any:
         if self._cache is None:
-            return self.preprocess(self._drawn[index])
+            return self.preprocess(Chosen(self.clusters, index))
         if isinstance(self._cache, dict):
             return {name: array[index] for name, array in self._cache.items()}
         return self._cache[index]

@@ -37,19 +37,18 @@ def measure(material: Material, scratch: Path, *, batch_size: int, seed: int, ep
 
 
 def _run(material: Material, scratch: Path, batch_size: int, seed: int, epochs: int) -> list[float]:
-    from particle_zoo.cli import reuse_memory
+    from particle_zoo.cli import load_keras
+
+    # As in a training, and before the others: it keeps TensorFlow from talking.
+    load_keras()
     from particle_zoo.evaluation.memory import resident_mb
     from particle_zoo.evaluation.pipeline.cluster_speed import records
     from particle_zoo.evaluation.pipeline.reading import batches
 
-    # As in a training.
-    reuse_memory()
     stream, _ = records(material, scratch)
     resident = []
     for epoch in range(epochs):
-        for _ in batches(
-            stream, material.preprocess, material.classes, batch_size=batch_size, seed=seed, epoch=epoch
-        ):
+        for _ in batches(stream, material.preprocess, material.classes, batch_size=batch_size, seed=seed, epoch=epoch):
             pass
         resident.append(resident_mb())
     return resident

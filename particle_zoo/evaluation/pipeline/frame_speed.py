@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,6 @@ from particle_zoo.evaluation.pipeline import rivals
 from particle_zoo.evaluation.pipeline.timing import fastest
 from particle_zoo.models.pedestal_ae import PedestalAEConfig
 from particle_zoo.training.frame_crops import FrameCrops
-
-SHAPE = (1152, 1152)
-"""Rows and columns by default: a quarter of the sensor."""
 
 FITTED = 10
 """Most frames for the pedestal; speed does not depend on what is learnt from them."""
@@ -91,6 +88,7 @@ def measure(
         "frames": frames,
         "shape": shape,
         "crop": plan.side,
+        "crops": config.crops,
         "speeds": speeds,
         "ratio": speeds["in_memory"] / speeds["generator"],
     }
@@ -153,6 +151,6 @@ def by_hand(
     return np.stack([image[row : row + side[0], col : col + side[1]] for row, col in places])[..., None]
 
 
-def _groups(data: Sequence[Any], group: int) -> Iterator[np.ndarray]:
+def _groups(data: rivals.Mapped, group: int) -> Iterator[np.ndarray]:
     for start in range(0, len(data), group):
         yield np.stack([data[i][0] for i in range(start, start + group)])

@@ -49,7 +49,7 @@ class Material:
 
 
 def ccd(n: int, seed: int) -> Material:
-    """n simulated CCD clusters in ADU, drawn on 64 x 64 px with their energies."""
+    """Simulated CCD clusters in ADU, drawn on 64 x 64 px with their energies."""
     from particle_zoo.simulation.ccd import generate
 
     clusters = _many(generate(min(n, STOCK), seed), n, seed)
@@ -59,7 +59,7 @@ def ccd(n: int, seed: int) -> Material:
 
 
 def effnet(n: int, seed: int) -> Material:
-    """n simulated Timepix3 clusters of at most 77 px, as many protons as electrons, drawn for a model of 384 px.
+    """Simulated Timepix3 clusters of at most 77 px, of protons and electrons, drawn for a model of 384 px.
 
     A raster has 80 px a side where its batch needs them; the model enlarges them on the device, which does not count here.
     """
@@ -86,7 +86,7 @@ def _classes(clusters: Clusters) -> tuple[str, ...]:
 
 
 def _many(stock: Clusters, n: int, seed: int) -> Clusters:
-    """n clusters out of some, each under a name of its own that belongs to the training split."""
+    """So many clusters out of some, each under a name of its own that belongs to the training split."""
     ids: list[str] = []
     number = 0
     while len(ids) < n:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tempfile
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ def measure(
     Raises:
         InputError: TFDS, whose records are read, cannot be imported.
     """
-    if importlib.util.find_spec("tensorflow_datasets") is None:
+    if not rivals.installed("tensorflow_datasets"):
         raise InputError(
             "the pipeline starts from records of TFDS, and tensorflow_datasets cannot be imported; install tensorflow-datasets "
             "and tensorflow"
@@ -71,9 +70,7 @@ def measure(
                 )
             else:
                 made = material.MATERIALS[name](clusters, seed)
-                row = cluster_speed.measure(
-                    made, Path(scratch), batch_size=batch_size, seed=seed, repeats=repeats
-                )
+                row = cluster_speed.measure(made, Path(scratch), batch_size=batch_size, seed=seed, repeats=repeats)
                 row["memory"] = passes.measure(made, Path(scratch), batch_size=batch_size, seed=seed, epochs=epochs)
         rows.append({"key": name, **row})
     result = {

@@ -127,7 +127,9 @@ def _decoded(record: bytes, columns: Collection[str] | None) -> Clusters:
         elif kind == "text":
             table[name] = np.array([value.decode() for value in features[key].bytes_list.value], object)
         else:
-            table[name] = np.array(features[key].int64_list.value, np.int64).astype(bool if kind == "bool" else np.int64)
+            table[name] = np.array(features[key].int64_list.value, np.int64).astype(
+                bool if kind == "bool" else np.int64
+            )
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     unit = features["unit"].bytes_list.value[0].decode()
     return Clusters(hits, tuple(names), offsets, pd.DataFrame(table), unit)

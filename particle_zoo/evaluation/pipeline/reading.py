@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.pipelines.chosen import Chosen
 from particle_zoo.pipelines.examples import class_index
 
 AHEAD = 2
@@ -56,7 +57,7 @@ def batches(
         targets = class_index(clusters, classes)
         for start in range(0, len(mixed), batch_size):
             index = mixed[start : start + batch_size]
-            yield preprocess(clusters[index]), targets[index]
+            yield preprocess(Chosen(clusters, index)), targets[index]
 
 
 def ahead(make: Callable[[int], Made], numbers: Iterable[int]) -> Iterator[Made]:

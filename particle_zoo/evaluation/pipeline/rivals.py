@@ -12,7 +12,7 @@ import numpy as np
 WORKERS = (0, 2)
 """Processes of the DataLoader; 0 is the process itself."""
 
-WAYS = ("first_pass", "packed", "in_memory", "two_threads", "cached", "generator", *(f"loader_{n}" for n in WORKERS))
+WAYS = ("first_pass", "packed", "in_memory", "cached", "generator", *(f"loader_{n}" for n in WORKERS))
 """Of getting from what is stored to a model input."""
 
 Example = Callable[[Any], np.ndarray]
@@ -92,10 +92,14 @@ class Mapped:
 
 def has_torch() -> bool:
     """Whether PyTorch is installed."""
+    return installed("torch")
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be found; one that was hidden by None in `sys.modules` cannot."""
     try:
-        return importlib.util.find_spec("torch") is not None
+        return importlib.util.find_spec(package) is not None
     except ValueError:
-        # A module that was put in its place by hand.
         return False
 
 
@@ -105,4 +109,4 @@ def loader(data: Mapped, order: Sequence[int], batch_size: int, workers: int) ->
 
     # A fork of a process with TensorFlow's threads may hang.
     more: dict[str, Any] = {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
-    return DataLoader(data, batch_size=batch_size, sampler=list(map(int, order)), num_workers=workers, **more)  # type: ignore[arg-type]
+    return DataLoader(data, batch_size=batch_size, sampler=list(map(int, order)), num_workers=workers, **more)
