@@ -141,11 +141,15 @@ class Clusters:
             IndexError: an index out of range, or a mask of another length.
         """
         index = self._positions(key)
-        starts, sizes = self.offsets[index], self.sizes[index]
+        starts = self.offsets[index]
+        sizes = self.offsets[index + 1] - starts
         offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         # One flat gather: position inside the cluster plus its start, for all hits at once.
         take = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
-        return Clusters(self.hits[take], self.columns, offsets, self.table.iloc[index], self.unit)
+        hits = np.take(self.hits, take, axis=0)
+        # Handed over, not copied.
+        hits.flags.writeable = False
+        return Clusters(hits, self.columns, offsets, self.table.iloc[index], self.unit)
 
     def _positions(self, key: Selection) -> np.ndarray:
         if isinstance(key, (int, np.integer)):

@@ -39,13 +39,13 @@ def dataset_classes(dataset: str, *, manual_dir: str | Path | None = None) -> tu
     Raises:
         InputError: an unknown data set or unusable source files.
     """
-    source, _, config = _parse(dataset)
+    source, _, config = named_source(dataset)
     return source.contents(config, Path(manual_dir) if manual_dir is not None else None).classes
 
 
 def labelled(dataset: str) -> bool:
     """Whether the clusters of a data set have labels."""
-    source, _, config = _parse(dataset)
+    source, _, config = named_source(dataset)
     return source.labelled(config)
 
 
@@ -60,7 +60,7 @@ def fingerprint(dataset: str, *, data_dir: str | Path | None = None, manual_dir:
     Raises:
         InputError: an unknown data set or unusable source files.
     """
-    source, _, config = _parse(dataset)
+    source, _, config = named_source(dataset)
     manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
     return source.fingerprint(config, manual)
 
@@ -92,7 +92,7 @@ def load(
     Raises:
         InputError: unknown names, unusable source files, or nothing left.
     """
-    source, name, config = _parse(dataset)
+    source, name, config = named_source(dataset)
     if split not in (*SPLITS, "all"):
         raise InputError(f"--split must be {', '.join(SPLITS)} or all; received {split!r}")
     manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
@@ -138,7 +138,12 @@ def _stored(source: Source, config: str, contents: Contents, part: Clusters) -> 
     return source.from_columns(contents, part.hits, part.offsets, table)
 
 
-def _parse(dataset: str) -> tuple[Source, str, str]:
+def named_source(dataset: str) -> tuple[Source, str, str]:
+    """Source, name and configuration of NAME[/CONFIG].
+
+    Raises:
+        InputError: an unknown data set.
+    """
     name, _, config = dataset.partition("/")
     if name == FRAMES:
         raise InputError(

@@ -24,13 +24,27 @@ def read(
     source: Source, name: str, config: str, splits: Sequence[str], data_dir: str | Path | None, manual_dir: Path | None
 ) -> list[Clusters]:
     """Prepare the set if this state of its source is new, then read the splits; empty splits are left out."""
+    builder = ready(source, name, config, data_dir, manual_dir)
+    return [_clusters(source, builder, split) for split in present(builder, splits)]
+
+
+def ready(source: Source, name: str, config: str, data_dir: str | Path | None, manual_dir: Path | None) -> Any:
+    """The builder of a data set that is prepared; it is prepared now if this state of its source is new.
+
+    Raises:
+        InputError: unusable source files, or a folder with data of another source.
+    """
     fingerprint = source.fingerprint(config, manual_dir)
     builder = open_builder(name, config, data_dir, fingerprint, manual_dir=manual_dir)
     if not builder.is_prepared():
         prepare(builder)
     check_fingerprint(builder.data_dir, builder.fingerprint, fingerprint)
-    present = [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
-    return [_clusters(source, builder, split) for split in present]
+    return builder
+
+
+def present(builder: Any, splits: Sequence[str]) -> list[str]:
+    """Those of the splits that a prepared data set has clusters of."""
+    return [split for split in splits if split in builder.info.splits and builder.info.splits[split].num_examples]
 
 
 @contextlib.contextmanager

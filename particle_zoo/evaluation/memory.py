@@ -20,3 +20,13 @@ def peak_mb() -> float:
 
     peak = simulation_speed.peak_mb()
     return float("nan") if peak is None else peak * 2**20 / 1e6
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now, MB; NaN where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return float("nan")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from particle_zoo.clusters import MASK_UNIT, Clusters
-from particle_zoo.detectors.morphology import METADATA, features
+from particle_zoo.detectors.morphology import METADATA, SUMMED, features
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import rasterise
 
@@ -34,6 +34,7 @@ class CCDPreprocessor:
 
     LEARNED: ClassVar[frozenset[str]] = frozenset({"energy_floor", "energy_scale", "meta_mean", "meta_std", "unit"})
     FIXED_SHAPE: ClassVar[bool] = True
+    TABLE: ClassVar[frozenset[str]] = frozenset({"energy_sum", SUMMED})
 
     size: int = 64
     input: str = "mask"
@@ -90,20 +91,13 @@ class CCDPreprocessor:
                 f"or train on clusters in {_sum_unit(clusters)}"
             )
         if self.input == "energy":
-            image = rasterise(self._scaled(clusters), self.size, "energy")
+            image = rasterise(clusters, self.size, "energy", scaled=(self.energy_floor, self.energy_scale))
         else:
             image = rasterise(clusters, self.size, "mask")
         if not self.with_meta:
             return image[..., None]
         meta = (_log_metadata(clusters) - self.meta_mean) / self.meta_std
         return {"image": image[..., None], "meta": np.nan_to_num(meta, nan=0.0).astype(np.float32)}
-
-    def _scaled(self, clusters: Clusters) -> Clusters:
-        if clusters.unit == "mask":
-            return clusters
-        hits = clusters.hits.copy()
-        hits[:, 2] = np.clip((hits[:, 2] - self.energy_floor) / self.energy_scale, 0, 1)
-        return Clusters(hits, clusters.columns, clusters.offsets, clusters.table, clusters.unit)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""

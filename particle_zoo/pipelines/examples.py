@@ -10,11 +10,12 @@ import numpy as np
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.pipelines.augment import dihedral, transposes
+from particle_zoo.pipelines.chosen import Chosen
 
 Preprocess = Callable[[Clusters], Any]
 
 CACHE_BYTES = 256 * 2**20
-"""Model inputs up to this size are computed once and kept; larger sets are rasterised batch by batch."""
+"""Model inputs up to this size are computed once and kept, unless a caller says otherwise."""
 
 
 def class_index(clusters: Clusters, classes: Sequence[str]) -> np.ndarray:
@@ -53,6 +54,7 @@ class Examples:
         samples: clusters an epoch; 0 means as many as there are.
         balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
             1 gives every class the same total. Mean weight 1.
+        cache: bytes of model inputs that are computed once and kept; a set with more is rasterised batch by batch.
 
     Attributes:
         largest: shape of the largest image; None where inputs are dicts, whose images are all alike.
@@ -72,6 +74,7 @@ class Examples:
         draw: np.ndarray | None = None,
         samples: int = 0,
         balance: float = 0.0,
+        cache: int = CACHE_BYTES,
     ) -> None:
         if not len(clusters):
             raise InputError("no clusters to work on; choose another --split or --classes")
@@ -98,7 +101,7 @@ class Examples:
         largest = preprocess(clusters[[owner.largest(clusters) if hasattr(owner, "largest") else 0]])
         self.largest = None if isinstance(largest, dict) else largest.shape[1:]
         bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))
-        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None
+        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= cache else None
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -119,17 +122,20 @@ class Examples:
         return inputs, None if self.targets is None else self.targets[index]
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        if self.shuffle and self._order[0] != epoch:
+        # Read once: another thread may be at another epoch.
+        order = self._order
+        if self.shuffle and order[0] != epoch:
             rng, n = np.random.default_rng((self.seed, 0, epoch)), len(self.clusters)
             if self.draw is None:
-                self._order = (epoch, rng.permutation(n))
+                order = (epoch, rng.permutation(n))
             else:
-                self._order = (epoch, rng.choice(n, size=self.samples or n, p=self.draw))
-        return self._order[1]
+                order = (epoch, rng.choice(n, size=self.samples or n, p=self.draw))
+            self._order = order
+        return order[1]
 
     def _inputs(self, index: np.ndarray) -> Any:
         if self._cache is None:
-            return self.preprocess(self.clusters[index])
+            return self.preprocess(Chosen(self.clusters, index))
         if isinstance(self._cache, dict):
             return {name: array[index] for name, array in self._cache.items()}
         return self._cache[index]

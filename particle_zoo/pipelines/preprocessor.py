@@ -6,7 +6,11 @@ from typing import Any, ClassVar, Protocol, Self
 
 
 class Preprocessor(Protocol):
-    """Preprocessing that travels with the weights of a model."""
+    """Preprocessing that travels with the weights of a model.
+
+    One of clusters may name the table columns that its call reads beside `id` and `label`, in a class variable `TABLE`, so that
+    a reader of stored clusters may leave out the others.
+    """
 
     LEARNED: ClassVar[frozenset[str]]
     """Fields that `fit` sets; all others follow from the model's configuration."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from particle_zoo import Clusters, InputError
 from particle_zoo.pipelines.augment import dihedral, transposes
 from particle_zoo.pipelines.ccd import CCDPreprocessor
+from particle_zoo.pipelines.chosen import Chosen
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.pipelines.rasterise import rasterise
 
@@ -135,3 +138,58 @@ def test_fixed_symmetries_are_the_same_in_every_epoch(simulated: Clusters) -> No
     examples = Examples(simulated, make, batch_size=len(simulated), augment=True, symmetry=turns)
     for step in (0, 3):
         np.testing.assert_array_equal(examples.batch(step)[0], dihedral(make(simulated), turns))
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_a_pixel_hit_twice_has_the_sum_and_is_one_pixel_of_the_mask(size: int) -> None:
+    # 20 x 20 px: shrunken at 8, not at 64.
+    corners = [[3, 4, 1], [22, 23, 2], [3, 4, 5], [10, 10, 0.5]]
+    once = Clusters.from_list([[[3, 4, 6], [22, 23, 2], [10, 10, 0.5]]])
+    twice = Clusters.from_list([corners, corners[:1]])
+    np.testing.assert_allclose(rasterise(twice, size)[:1], rasterise(once, size), rtol=1e-6)
+    np.testing.assert_array_equal(rasterise(twice, size, "mask")[:1], rasterise(once, size, "mask"))
+    # The second cluster is drawn as if it were alone.
+    np.testing.assert_array_equal(rasterise(twice, size)[1:], rasterise(twice[[1]], size))
+
+
+def test_scaled_energies_are_clipped(simulated: Clusters) -> None:
+    energy = simulated.column("energy")
+    floor, scale = float(np.quantile(energy, 0.2)), float(np.quantile(energy, 0.8) - np.quantile(energy, 0.2))
+    hits = simulated.hits.copy()
+    hits[:, 2] = np.clip((energy - floor) / scale, 0, 1)
+    by_hand = Clusters(hits, simulated.columns, simulated.offsets, simulated.table, simulated.unit)
+    found = rasterise(simulated, 64, scaled=(floor, scale))
+    np.testing.assert_array_equal(found, rasterise(by_hand, 64))
+    assert found.max() <= 1 + 1e-6
+
+
+def test_clusters_chosen_for_a_batch_are_those_of_the_set(simulated: Clusters) -> None:
+    index = np.array([5, 0, 119, 5])
+    chosen, selected = Chosen(simulated, index), simulated[index]
+    assert len(chosen) == 4
+    np.testing.assert_array_equal(chosen.hits, selected.hits)
+    np.testing.assert_array_equal(chosen.offsets, selected.offsets)
+    assert (chosen.columns, chosen.unit) == (selected.columns, selected.unit)
+    assert chosen.table.equals(selected.table)
+    assert not len(Chosen(simulated, index[:0]))
+
+
+def test_batches_drawn_in_threads_at_once_are_the_same(simulated: Clusters) -> None:
+    make = CCDPreprocessor(size=16, input="energy", with_meta=True).fit(simulated)
+    first, second = (
+        Examples(simulated, make, batch_size=7, seed=2, augment=True, shuffle=True, cache=0) for _ in range(2)
+    )
+    steps = [step for epoch in range(3) for step in (epoch * len(first), epoch * len(first) + 3)] * 4
+    with ThreadPoolExecutor(4) as pool:
+        drawn = list(pool.map(first.batch, steps))
+    for step, (inputs, _) in zip(steps, drawn, strict=True):
+        for name, array in second.batch(step)[0].items():
+            np.testing.assert_array_equal(inputs[name], array)
+
+
+@pytest.mark.parametrize("cache", [0, 2**30])
+def test_kept_images_are_those_drawn_batch_by_batch(simulated: Clusters, cache: int) -> None:
+    make = CCDPreprocessor(size=16)
+    examples = Examples(simulated, make, batch_size=50, shuffle=True, cache=cache)
+    order = np.random.default_rng((0, 0, 0)).permutation(len(simulated))
+    np.testing.assert_array_equal(examples.batch(1)[0], make(simulated[order[50:100]]))

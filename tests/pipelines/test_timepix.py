@@ -166,3 +166,10 @@ def test_bad_clusters_are_one_sentence(bad: Clusters, message: str, use: str) ->
 def test_a_cluster_without_energy_is_named_before_the_first_batch() -> None:
     with pytest.raises(InputError, match="cluster c1 has no energy"):
         Examples(clusters([(0, 0, 9.0, 0)], [(0, 0, 0.0, 0)]), TimepixPreprocessor(), batch_size=1)
+
+
+@pytest.mark.parametrize(("extent", "side"), [(16, 16), (17, 32), (64, 64), (65, 80), (80, 80), (81, 128), (129, 256)])
+def test_rasters_come_in_few_sides(extent: int, side: int) -> None:
+    found = TimepixPreprocessor(size=384)(clusters(line(3), line(extent)))
+    assert found.shape == (2, side, side, 3)
+    assert np.count_nonzero(found[..., 0]) == 3 + extent

@@ -1,0 +1,1 @@
+"""Speed of the way from stored clusters and frames to model inputs."""
