@@ -61,6 +61,7 @@ class ClusterStream:
     Attributes:
         contents: see above.
         groups: where each group lies.
+        allow_empty: whether a sample may be empty.
 
     Raises:
         InputError: a data set of something else, in another file format than TFRecord, damaged or without clusters.
@@ -93,11 +94,13 @@ class ClusterStream:
                 f"no classes {', '.join(unknown)}; {builder.data_dir} has {', '.join(self.contents.classes)}"
             )
         self.classes, self.limit = None if classes is None else tuple(classes), limit
+        self.allow_empty = False
         self._records = ClusterRecords(builder.info.features, self.contents, columns)
         self.groups: list[Group] = []
         self._split: list[int] = []
         self._first: list[int] = []
         self._survey: Survey | None = None
+        self._largest: tuple[Any, Clusters] | None = None
         for number, split in enumerate(splits):
             self._add(builder, split, number)
 
@@ -112,8 +115,19 @@ class ClusterStream:
         classes: Sequence[str] | None = None,
         limit: int | None = None,
         columns: Collection[str] | None = None,
+        allow_empty: bool = False,
     ) -> ClusterStream:
         """The stream of what `particle_zoo.data.load` gives for the same arguments, in another order.
+
+        Args:
+            dataset: as in `load`.
+            split: as in `load`.
+            data_dir: as in `load`.
+            manual_dir: as in `load`.
+            classes: as in `load`.
+            limit: as in `load`.
+            columns: see `ClusterStream`.
+            allow_empty: an empty sample, too, instead of raising.
 
         Raises:
             InputError: as `load`, damaged files, or no TensorFlow Datasets.
@@ -121,7 +135,7 @@ class ClusterStream:
         source, name, config = named_source(dataset)
         if split not in (*SPLITS, "all"):
             raise InputError(f"--split must be {', '.join(SPLITS)} or all; received {split!r}")
-        if importlib.util.find_spec("tensorflow_datasets") is None:
+        if any(importlib.util.find_spec(name) is None for name in ("tensorflow", "tensorflow_datasets")):
             raise InputError(
                 f"{dataset} can be streamed from files of TensorFlow Datasets only; install tensorflow-datasets and tensorflow, "
                 "or leave --stream out"
@@ -133,9 +147,11 @@ class ClusterStream:
         about = builder.info.metadata
         contents = Contents(tuple(about["columns"]), about["unit"], tuple(about["classes"]))
         splits = prepared.present(builder, SPLITS if split == "all" else (split,))
-        if not splits:
+        if not splits and not allow_empty:
             raise InputError(f"{dataset} has no clusters in split {split}; try --split all")
-        return cls(builder, splits, contents=contents, classes=classes, limit=limit, columns=columns)
+        stream = cls(builder, splits, contents=contents, classes=classes, limit=limit, columns=columns)
+        stream.allow_empty = allow_empty
+        return stream
 
     @classmethod
     def of_folder(cls, folder: Path, split: str = "train", **options: Any) -> ClusterStream:
@@ -213,9 +229,9 @@ class ClusterStream:
                 total += len(parts[-1])
             if total >= n:
                 break
-        if not parts:
+        if not parts and not self.allow_empty:
             raise self._none()
-        return Clusters.concat(parts)
+        return Clusters.concat(parts) if parts else Clusters.empty(self.contents.columns, self.contents.unit)
 
     @property
     def survey(self) -> Survey:
@@ -263,6 +279,37 @@ class ClusterStream:
             digest.hexdigest()[:16],
         )
         return self._survey
+
+    def largest(self, preprocessor: Any) -> Clusters:
+        """One cluster: that whose image is the largest, where images differ in size. Every cluster is checked.
+
+        Takes a pass over the stream, unless the preprocessor has been asked about last time.
+
+        Args:
+            preprocessor: see `particle_zoo.pipelines.preprocessor.Preprocessor`; it may have `check` and `largest`.
+
+        Raises:
+            InputError: as `look`, or a cluster that the preprocessor cannot draw.
+        """
+        if self._largest is not None and self._largest[0] == preprocessor:
+            return self._largest[1]
+        choose = getattr(preprocessor, "largest", lambda clusters: 0)
+        found: list[Clusters] = []
+
+        def at(part: Clusters) -> None:
+            if hasattr(preprocessor, "check"):
+                preprocessor.check(part)
+            both = Clusters.concat([*found, part[choose(part)]])
+            found[:] = [both[choose(both)]]
+
+        self.look(at)
+        self._largest = preprocessor, found[0]
+        return found[0]
+
+    @property
+    def hit_bytes(self) -> int:
+        """Of one hit in memory."""
+        return self._records.hit_type.itemsize * len(self.contents.columns)
 
     def _none(self) -> InputError:
         kept = f" of the classes {', '.join(self.classes)}" if self.classes else ""
