@@ -18,11 +18,17 @@ from particle_zoo.data.source import Contents
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
 
-RECORDS = 2048
+RECORDS = 512
 """A group has at most so many clusters."""
 
-GROUP_BYTES = 2**20
+GROUP_BYTES = 2**18
 """A group ends with the cluster that makes it this large on disk."""
+
+SAMPLE_BYTES = 2**26
+"""A sample ends with the group that makes it this large in memory."""
+
+TABLE_BYTES = 200
+"""About what a cluster takes beside its hits, if only id and label are read."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class ClusterStream:
     """The clusters of a prepared TFDS data set as a sequence of groups that can be read in any order.
 
     TFDS shuffles examples by their keys when it writes, so every group is a random sample of its split. Memory holds one
-    group, of at most 2048 clusters and about 1 MiB on disk, and where its records begin.
+    group, of at most 512 clusters and about 256 KiB on disk, and where each of them begins.
 
     Args:
         builder: of a prepared TFDS data set, as `tfds.builder_from_directory` gives it.
@@ -220,14 +226,15 @@ class ClusterStream:
                 yield clusters
 
     def sample(self, n: int, seed: int) -> Clusters:
-        """About n clusters, or all if there are fewer: whole groups, chosen by the seed, and n of their clusters."""
-        parts, total = [], 0
+        """At most n clusters, of whole groups chosen by the seed; all if there are fewer, and fewer if they are very large."""
+        parts, total, held = [], 0, 0
         for group in np.random.default_rng((seed, 6)).permutation(len(self.groups)).tolist():
             part = self.read(group)
             if len(part):
                 parts.append(part[: n - total])
                 total += len(parts[-1])
-            if total >= n:
+                held += parts[-1].hits.nbytes + TABLE_BYTES * len(parts[-1])
+            if total >= n or held >= SAMPLE_BYTES:
                 break
         if not parts and not self.allow_empty:
             raise self._none()

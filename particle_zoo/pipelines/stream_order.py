@@ -6,24 +6,29 @@ import math
 
 import numpy as np
 
-WINDOW = 8
-"""Groups that are shuffled together and in memory at one time."""
+WINDOW = 32
+"""At most so many groups are shuffled together and in memory at one time."""
+
+WINDOW_BYTES = 16 * 2**20
+"""A window ends with the group that makes it this large in memory."""
 
 
 class StreamOrder:
     """An endless sequence of clusters, made of passes over the groups of a stream.
 
     A pass takes a share of the clusters of each kind, every time others until all have had their turn, in groups that are
-    permuted anew. The clusters of `WINDOW` groups after one another are shuffled together.
+    permuted anew. The clusters of some groups after one another, a window, are shuffled together.
 
     Args:
         counts: (groups,) clusters of each group.
         kinds: (n,) small whole numbers from 0, the kind of each cluster in the order of the groups.
+        sizes: (groups,) bytes of each group in memory.
         shares: (kinds,) which part of the clusters of a kind one pass takes, 0 to 1; not all 0.
         seed: equal seeds give equal sequences.
     """
 
-    def __init__(self, counts: np.ndarray, kinds: np.ndarray, shares: np.ndarray, seed: int) -> None:
+    def __init__(self, counts: np.ndarray, sizes: np.ndarray, kinds: np.ndarray, shares: np.ndarray, seed: int) -> None:
+        self.each = sizes / np.maximum(counts, 1)
         self.seed, self.kinds, self.shares = seed, kinds, [float(share) for share in shares]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         # How many of each kind come before a group.
@@ -33,7 +38,7 @@ class StreamOrder:
         self._before = np.cumsum(before, axis=0)
         self._totals: list[int] = self._before[-1].tolist()
         self._factors = [_spreading(total) for total in self._totals]
-        self._layout: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._layout: tuple[int, list[np.ndarray], np.ndarray] | None = None
 
     def locate(self, index: int) -> tuple[int, int, int]:
         """Pass, window and place in that window of a cluster of the sequence, counted from 0."""
@@ -54,20 +59,24 @@ class StreamOrder:
         Returns:
             Pairs of a group and (m,) places in it, and a permutation of all these clusters.
         """
-        groups, _ = self._windows(number)
-        chosen = [
-            (group, np.flatnonzero(self._members(number, group)))
-            for group in groups[window * WINDOW : (window + 1) * WINDOW].tolist()
-        ]
+        windows, _ = self._windows(number)
+        chosen = [(group, np.flatnonzero(self._members(number, group))) for group in windows[window].tolist()]
         total = sum(len(places) for _, places in chosen)
         return chosen, np.random.default_rng((self.seed, 4, number, window)).permutation(total)
 
-    def _windows(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The groups in the order of a pass, and the clusters that have come after each of its windows."""
+    def _windows(self, number: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """The groups of each window of a pass, and the clusters that have come at its end."""
         if self._layout is None or self._layout[0] != number:
             groups = np.random.default_rng((self.seed, 0, number)).permutation(len(self._starts) - 1)
             taken = np.array([self._members(number, group).sum() for group in groups.tolist()])
-            self._layout = (number, groups, np.cumsum(np.add.reduceat(taken, np.arange(0, len(groups), WINDOW))))
+            starts, held = [0], 0.0
+            for place, size in enumerate((taken * self.each[groups]).tolist()):
+                if place - starts[-1] == WINDOW or held >= WINDOW_BYTES:
+                    starts.append(place)
+                    held = 0.0
+                held += size
+            ends = np.cumsum(np.add.reduceat(taken, starts))
+            self._layout = (number, np.split(groups, starts[1:]), ends)
         return self._layout[1:]
 
     def _taken(self, number: int) -> int:

@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.clusters import Clusters
-from particle_zoo.data.cluster_stream import ClusterStream
+from particle_zoo.data.cluster_stream import TABLE_BYTES, ClusterStream
 from particle_zoo.pipelines.balance import interval_probabilities, size_bins
 from particle_zoo.pipelines.examples import Preprocess, class_index, class_weights, preprocessor_of, transformed
 from particle_zoo.pipelines.stream_order import StreamOrder
 
 POOL_BYTES = 64 * 2**20
 """Clusters of rare sizes are kept in memory up to this size."""
-
-TABLE_BYTES = 200
-"""Of a cluster beside its hits."""
 
 
 class StreamedExamples:
@@ -82,7 +79,10 @@ class StreamedExamples:
         self._pool: Clusters | None = None
         if flat:
             kinds, shares = self._flatten(survey.sizes)
-        self._order = StreamOrder(survey.counts, kinds, shares, seed)
+        pixels = np.add.reduceat(survey.sizes, (np.cumsum(survey.counts) - survey.counts)[survey.counts > 0])
+        held = np.zeros(len(survey.counts))
+        held[survey.counts > 0] = pixels * float(stream.hit_bytes)
+        self._order = StreamOrder(survey.counts, held + survey.counts * TABLE_BYTES, kinds, shares, seed)
         self._window: tuple[tuple[int, int] | None, Clusters | None] = (None, None)
 
     def __len__(self) -> int:

@@ -90,7 +90,9 @@ def fit(
     examples: Examples | StreamedExamples
     if isinstance(train, ClusterStream):
         if symmetry is not None:
-            raise InputError("a stream has no symmetry for each cluster; leave symmetry out, or train on clusters in memory")
+            raise InputError(
+                "a stream has no symmetry for each cluster; leave symmetry out, or train on clusters in memory"
+            )
         examples = StreamedExamples(train, model.preprocess, flat=flat, samples=samples, **recipe)
     else:
         draw = flat_probabilities(train.sizes) if flat else None

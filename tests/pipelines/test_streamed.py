@@ -26,8 +26,7 @@ def lines(sizes: np.ndarray, labels: list[str]) -> Clusters:
     number = np.repeat(np.arange(len(sizes)), sizes)
     hits = np.stack([np.zeros(len(place)), place, number + 1], axis=1).astype(np.float32)
     table = {"id": [f"c{i}" for i in range(len(sizes))], "label": labels, "group": "train"}
-    whole = Clusters.from_list(np.split(hits, np.cumsum(sizes)[:-1]), **table)
-    return whole
+    return Clusters.from_list(np.split(hits, np.cumsum(sizes)[:-1]), **table)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def test_every_cluster_comes_once_an_epoch_in_an_order_of_seed_and_epoch(stream:
     per_epoch = -(-N // 64)
     batches = first_numbers(stream, range(3 * per_epoch), batch_size=64, seed=5)
     assert [len(batch) for batch in batches] == ([64] * (per_epoch - 1) + [N % 64]) * 3
-    epochs = [sum(batches[i : i + per_epoch], []) for i in range(0, 3 * per_epoch, per_epoch)]
+    epochs = [np.concatenate(batches[i : i + per_epoch]).tolist() for i in range(0, 3 * per_epoch, per_epoch)]
     assert all(sorted(epoch) == list(range(N)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
     assert first_numbers(stream, [0], batch_size=64, seed=6)[0] != batches[0]
@@ -120,7 +119,7 @@ def test_the_largest_image_is_that_of_examples_and_clusters_turn(stream: Cluster
 
 
 def test_flat_draws_have_every_octave_equally_often(stream: ClusterStream, clusters: Clusters) -> None:
-    drawn = np.array(sum(first_numbers(stream, range(200), batch_size=50, seed=1, flat=True), []))
+    drawn = np.concatenate(first_numbers(stream, range(200), batch_size=50, seed=1, flat=True))
     found = np.bincount(size_bins(clusters.sizes[drawn])) / len(drawn)
     draw = flat_probabilities(clusters.sizes)
     expected = np.bincount(size_bins(clusters.sizes), weights=draw)
@@ -175,7 +174,7 @@ def test_memory_holds_a_window_and_a_pool_and_no_more(stream: ClusterStream, mon
 def test_nothing_is_drawn_that_was_not_asked_for(folder: Path, stream: ClusterStream) -> None:
     split = stream.groups[0].path.name.partition("-")[2].partition(".")[0]
     chosen = ClusterStream.of_folder(folder, split, classes=("muon",), limit=100)
-    epochs = sum(first_numbers(chosen, range(4), batch_size=50), [])
+    epochs = np.concatenate(first_numbers(chosen, range(4), batch_size=50)).tolist()
     assert sorted(epochs) == sorted(2 * list(set(epochs)))
     assert len(set(epochs)) == 100
     assert all(number % 3 == 0 for number in epochs)
