@@ -14,7 +14,7 @@ from particle_zoo.pipelines.augment import dihedral, transposes
 Preprocess = Callable[[Clusters], Any]
 
 CACHE_BYTES = 256 * 2**20
-"""Model inputs up to this size are computed once and kept; larger sets are rasterised batch by batch."""
+"""Model inputs up to this size are computed once and kept, unless a caller says otherwise."""
 
 
 def class_index(clusters: Clusters, classes: Sequence[str]) -> np.ndarray:
@@ -53,6 +53,7 @@ class Examples:
         samples: clusters an epoch; 0 means as many as there are.
         balance: weight of class i in the loss goes as its frequency to the power of minus this; 0 weighs all alike,
             1 gives every class the same total. Mean weight 1.
+        cache: bytes of model inputs that are computed once and kept; a set with more is rasterised batch by batch.
 
     Attributes:
         largest: shape of the largest image; None where inputs are dicts, whose images are all alike.
@@ -72,6 +73,7 @@ class Examples:
         draw: np.ndarray | None = None,
         samples: int = 0,
         balance: float = 0.0,
+        cache: int = CACHE_BYTES,
     ) -> None:
         if not len(clusters):
             raise InputError("no clusters to work on; choose another --split or --classes")
@@ -98,7 +100,7 @@ class Examples:
         largest = preprocess(clusters[[owner.largest(clusters) if hasattr(owner, "largest") else 0]])
         self.largest = None if isinstance(largest, dict) else largest.shape[1:]
         bytes_each = sum(a.nbytes for a in (largest.values() if isinstance(largest, dict) else (largest,)))
-        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= CACHE_BYTES else None
+        self._cache = preprocess(clusters) if bytes_each * len(clusters) <= cache else None
 
     def __len__(self) -> int:
         """Steps an epoch."""
