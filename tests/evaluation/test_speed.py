@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from particle_zoo.errors import UnknownModelError
 from particle_zoo.evaluation.speed import keras_side, material, measure, report
 from particle_zoo.evaluation.speed.measure import Variant
 from particle_zoo.evaluation.speed.pace import WARM, Pace
+from tests.evaluation.failing import killed, refused
 
 TINY = (
     "tiny_cnn", "tiny_vae", "tiny_dec", "tiny_jet_ae", "tiny_pedestal_ae", "tiny_timepix_cnn", "tiny_effnet_ae",
@@ -36,6 +36,13 @@ STILL = {
 """Settings with which a training step draws nothing at random."""
 
 ARGUMENTS: dict[str, Any] = {"precision": "float32", "steps": 1, "budget": 0.01, "batch_size": 4, "seed": 0}
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little to draw from."""
+    monkeypatch.setattr(material, "STEPS", 4)
+    monkeypatch.setattr(material, "JET_STEPS", 64)
 
 
 def _moved(model: Any) -> None:
@@ -168,7 +175,8 @@ def test_a_training_is_timed_as_it_is_trained(name: str) -> None:
     found = keras_side.measure_training(name, wait=True, **ARGUMENTS)
     together = 64 if name == "tiny_jet_ae" else 1
     assert (found["jit_compile"], found["steps_per_execution"]) == (False, together)
-    assert found["steps"] == together
+    assert found["steps"] >= together
+    assert found["steps"] % together == 0
     assert np.isfinite(found["loss"])
     assert 0 <= found["wait_share"] <= 1
     assert found["step_ms"] > 0
@@ -201,14 +209,6 @@ def test_clusters_of_timepix_are_drawn_batch_by_batch_and_those_of_ccd_kept() ->
     assert drawn == [4] * material.STEPS
 
 
-def _broken(task: str, name: str, variant: Variant, arguments: dict[str, Any]) -> dict[str, Any]:
-    os._exit(9)
-
-
-def _wrong(task: str, name: str, variant: Variant, arguments: dict[str, Any]) -> dict[str, Any]:
-    raise InputError("no such thing; take another")
-
-
 def test_a_failure_is_a_row_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,10 +217,10 @@ def test_a_failure_is_a_row_and_the_others_go_on(
     def one(task: str, name: str, variant: Variant, arguments: dict[str, Any]) -> dict[str, Any]:
         calls.append((name, variant.label))
         if variant.options.get("other_together"):
-            monkeypatch.setattr(measure, "child", _broken)
+            monkeypatch.setattr(measure, "child", killed)
             return measure.in_process(task, name, variant, arguments)
         if variant.options.get("other_jit"):
-            monkeypatch.setattr(measure, "child", _wrong)
+            monkeypatch.setattr(measure, "child", refused)
             return measure.in_process(task, name, variant, arguments)
         ms = 10.0 * len(calls)
         return {"step_ms": ms, "cpu_ms": 1.0, "first_step_s": 1.0, "examples_per_s": 5.0, "wait_share": 0.2, "peak_gb": 1.0,
@@ -281,7 +281,9 @@ def test_the_commands_write_a_row_a_variant(task: str, tmp_path: Path) -> None:
     ]
     arguments += ["--rounds", "1", "--json", str(tmp_path / "s.json")]
     with pytest.MonkeyPatch.context() as patch:
-        # Every other variant takes as long again to start.
+        # A process takes as long to start as anything else here.
+        if task == "inference":
+            patch.setattr(measure, "in_process", measure.child)
         patch.setattr(measure, f"{task}_variants", lambda *a: [_FIRST[task]])
         result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -303,7 +305,7 @@ def test_bad_names_are_told_before_anything_runs(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     for names, error in (("cnn,cnn", InputError), (",", InputError), ("cnn,cmm", UnknownModelError)):
         arguments = ["training", "--models", names, "--json", str(path)]
-        with pytest.raises(error, match="cnn"):
+        with pytest.raises(error, match="received|unknown model 'cmm'"):
             CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert not path.exists()
 
