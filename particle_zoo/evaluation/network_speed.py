@@ -89,7 +89,7 @@ def _measure(
     from particle_zoo.training.session import build
 
     card = registry.info(name)
-    clusters = _clusters(card, batch_size * steps, seed)
+    clusters = simulated_clusters(card, batch_size * steps, seed)
     classes = sorted(set(clusters.labels)) if card.task == "classifier" else None
     config = registry.config_class(name).from_settings({**settings, "batch_size": batch_size})
     model = build(card, config.model_dump(), clusters, classes, seed=seed, precision=precision)
@@ -132,7 +132,7 @@ def _measure(
     }
 
 
-def _clusters(card: ModelCard, n: int, seed: int) -> Clusters:
+def simulated_clusters(card: ModelCard, n: int, seed: int) -> Clusters:
     """Simulated clusters of the detector of a model, with their labels."""
     from particle_zoo.simulation import ccd, simulate
 

@@ -100,7 +100,7 @@ def pretrain(
     model.begin("pretraining")
     run_epochs(
         model,
-        partial(_batches, x, order),
+        partial(image_batches, x, order),
         steps=len(order),
         epochs=model.zoo_config.epochs,
         callbacks=callbacks,
@@ -109,7 +109,8 @@ def pretrain(
     )
 
 
-def _batches(x: np.ndarray, order: IndexBatches, first: int, last: int) -> Iterator[tuple[np.ndarray]]:
+def image_batches(x: np.ndarray, order: IndexBatches, first: int, last: int) -> Iterator[tuple[np.ndarray]]:
+    """Yield (inputs,) of every step from the start of pass `first` to the end of pass `last`, counted from 0 and from 1."""
     for step in range(first * len(order), last * len(order)):
         yield (x[order[step]],)
 

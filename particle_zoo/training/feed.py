@@ -25,7 +25,7 @@ class EpochBatches(keras.utils.PyDataset):
         return len(self.examples)
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
-        return _pack(self.examples, step)
+        return packed(self.examples, step)
 
 
 def training_batches(examples: AnyExamples, first_epoch: int, epochs: int) -> Any:
@@ -39,10 +39,11 @@ def training_batches(examples: AnyExamples, first_epoch: int, epochs: int) -> An
 def first_inputs(examples: AnyExamples, clusters: int) -> list[Any]:
     """Model inputs of the first batches of a training, at least so many clusters or one epoch of them."""
     batches = min(len(examples), -(-clusters // examples.batch_size))
-    return [_pack(examples, step)[0] for step in range(batches)]
+    return [packed(examples, step)[0] for step in range(batches)]
 
 
-def _pack(examples: AnyExamples, step: int) -> tuple[Any, ...]:
+def packed(examples: AnyExamples, step: int) -> tuple[Any, ...]:
+    """A batch as `fit` takes it: inputs, targets where there are any, and their weights where there are any."""
     inputs, targets = examples.batch(step)
     if keras.backend.backend() == "jax" and examples.largest is not None:
         inputs = _filled_up(inputs, examples.largest)
@@ -62,13 +63,13 @@ def _filled_up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _generate(examples: AnyExamples, steps: range) -> Iterator[tuple[Any, ...]]:
     for step in steps:
-        yield _pack(examples, step)
+        yield packed(examples, step)
 
 
 def _tf_batches(examples: AnyExamples, steps: range) -> Any:
     import tensorflow as tf
 
-    template = _pack(examples, 0)
+    template = packed(examples, 0)
     leaves = tf.nest.flatten(template)
     fixed = preprocessor_of(examples.preprocess).FIXED_SHAPE
     # Rasters of clusters differ in size from batch to batch, but not in their channels.
@@ -78,7 +79,7 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
 
     def lookup(step: Any) -> Any:
         arrays = tf.numpy_function(
-            lambda s: tf.nest.flatten(_pack(examples, int(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
+            lambda s: tf.nest.flatten(packed(examples, int(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
         )
         for array, shape in zip(arrays, shapes, strict=True):
             array.set_shape(shape)

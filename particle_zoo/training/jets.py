@@ -183,12 +183,12 @@ def train_model(
     """
     x = model.preprocess(training)
     batch = min(model.zoo_config.batch_size, len(x))
-    steps, together = _whole_executions(len(x) // batch)
+    steps, together = whole_executions(len(x) // batch)
     compile_model(model, steps, steps_per_execution=together)
     watched = ArrayBatches(model.preprocess(validation), WATCHED) if len(validation) else None
     return run_epochs(
         model,
-        partial(_batches, x, steps, batch, seed),
+        partial(jet_batches, x, steps, batch, seed),
         steps=steps,
         epochs=model.zoo_config.epochs,
         watched=watched,
@@ -216,7 +216,7 @@ MOST_TOGETHER = 64
 """A step takes a millisecond, and calling it as long: so many are called at once."""
 
 
-def _whole_executions(steps: int) -> tuple[int, int]:
+def whole_executions(steps: int) -> tuple[int, int]:
     """Steps an epoch, and how many of them are called together: a divisor, for Keras ends no execution early."""
     if keras.backend.backend() == "torch":
         # Keras calls them one by one there.
@@ -226,14 +226,18 @@ def _whole_executions(steps: int) -> tuple[int, int]:
     return steps - steps % together, together
 
 
-def _batches(x: np.ndarray, steps: int, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
-    """All batches from one epoch to another: tf.data under TensorFlow, else a generator. The order depends on seed and epoch."""
+def shuffled_jets(
+    x: np.ndarray, steps: int, batch: int, seed: int, first_epoch: int, epochs: int
+) -> Iterator[np.ndarray]:
+    """Yield the (steps, batch, variables) inputs of one epoch after the other; the order depends on seed and epoch."""
+    for epoch in range(first_epoch, epochs):
+        order = np.random.default_rng((seed, epoch)).permutation(len(x))[: steps * batch]
+        yield x[order].reshape(steps, batch, x.shape[1])
 
-    def whole() -> Iterator[np.ndarray]:
-        for epoch in range(first_epoch, epochs):
-            order = np.random.default_rng((seed, epoch)).permutation(len(x))[: steps * batch]
-            yield x[order].reshape(steps, batch, x.shape[1])
 
+def jet_batches(x: np.ndarray, steps: int, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
+    """All batches from one epoch to another, as `shuffled_jets` has them: tf.data under TensorFlow, else a generator."""
+    whole = partial(shuffled_jets, x, steps, batch, seed, first_epoch, epochs)
     if keras.backend.backend() != "tensorflow":
         return ((part,) for shuffled in whole() for part in shuffled)
     import tensorflow as tf

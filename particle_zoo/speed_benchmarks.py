@@ -1,0 +1,84 @@
+"""The commands of `particle_zoo.benchmark` that time training and inference beside PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from particle_zoo.cli import PRECISIONS, load_keras, output_options, write_json
+from particle_zoo.errors import InputError
+
+Command = Callable[..., Any]
+
+
+def _options(command: Command) -> Command:
+    for option in reversed(
+        (
+            click.option(
+                "--models", metavar="NAME,...", help="Registered models.  [default: one of every family, see below]"
+            ),
+            click.option(
+                "--precision",
+                "precisions",
+                type=click.Choice(PRECISIONS),
+                multiple=True,
+                default=("float32", "mixed_bfloat16"),
+                help="Repeatable; the first is that of the comparison.",
+            ),
+            click.option("--batch-size", type=click.IntRange(1), help="Examples a step.  [default: each recipe's]"),
+            click.option("--steps", type=click.IntRange(1), default=20, help="Timed steps of each measurement."),
+            click.option(
+                "--budget",
+                type=click.FloatRange(0, min_open=True),
+                default=60.0,
+                help="Most seconds of timed steps of each measurement; slow models then do fewer.",
+            ),
+            click.option(
+                "--rounds", type=click.IntRange(1), default=3, help="Turns of what is compared; medians count."
+            ),
+            click.option("--seed", type=click.IntRange(0), default=0, help="Seed of weights and data."),
+        )
+    ):
+        command = option(command)
+    return output_options(command)
+
+
+@click.command(context_settings={"show_default": True})
+@_options
+def training(models: str | None, json_path: Path | None, quiet: bool, **options: Any) -> None:
+    """Steps a second of the training of a model of every family, beside the same layers in PyTorch, where that is installed.
+
+    Keras as each model is trained, with XLA the other way, with steps called together or one by one; PyTorch eager and compiled;
+    each in every precision and in processes of its own. Then the share of the time that steps wait for data. The families: cnn,
+    cnn_meta, vae, timepix_cnn, tiny_effnet_ae (effnet_ae_mask25 takes a GPU), pedestal_ae, dec, ae_3d_200.
+    """
+    _measure("training", models, json_path, options)
+
+
+@click.command(context_settings={"show_default": True})
+@_options
+def inference(models: str | None, json_path: Path | None, quiet: bool, **options: Any) -> None:
+    """Batches a second from arrays to arrays of a model of every family, beside the same layers in PyTorch.
+
+    Keras as a compiled function, with and without XLA, and with its predict; jets also by the encode and decode of their
+    compression; PyTorch eager and compiled. Every output of every batch becomes an array. The families are those of training.
+    """
+    _measure("inference", models, json_path, options)
+
+
+def _measure(task: str, models: str | None, json_path: Path | None, options: dict[str, Any]) -> None:
+    load_keras()
+    from particle_zoo.evaluation.speed import report
+    from particle_zoo.evaluation.speed.material import FAMILIES
+    from particle_zoo.evaluation.speed.measure import measure
+
+    names = FAMILIES if models is None else tuple(name.strip() for name in models.split(",") if name.strip())
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"--models takes different names, comma-separated; received {models!r}; give cnn,vae")
+    result = measure(task, names, json_path=json_path, tell=lambda model: report.print_model(task, model), **options)
+    report.print_missing(result)
+    if json_path:
+        write_json(json_path, report.with_verdicts(result))
