@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", type=click.IntRange(1), help="Use the first N training clusters, frames or jets only.")
 @click.option(
+    "--stream",
+    is_flag=True,
+    help="Leave the training clusters on disk and read them a piece at a time, for data sets larger than memory. "
+    "Statistics of the inputs, validation and figures come from samples of 20,000 clusters.",
+)
+@click.option(
     "--params", type=click.Path(path_type=Path), help="JSON file of settings, as a search writes it (best.json)."
 )
 @click.option(
@@ -133,7 +139,7 @@ def _clusters(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any
     """A training on clusters, and what begins it."""
     from particle_zoo.training import session
 
-    own = {key: options[key] for key in ("seed", "precision", "init")}
+    own = {key: options[key] for key in ("seed", "precision", "init", "stream")}
     job = session.prepare(card, overrides, **session.pick_data(options), **own)
     session.initialise(job, options["init"])
     return job, partial(session.train, job)
@@ -147,6 +153,10 @@ def _frames(card: ModelCard, overrides: dict[str, Any], options: dict[str, Any])
     """
     from particle_zoo.training import session
 
+    if options["stream"]:
+        raise InputError(
+            f"--stream is for models of clusters, and {card.name} has its own way of reading; leave it out"
+        )
     if options["classes"] is not None or options["split"] != "train":
         raise InputError(f"{card.name} learns without classes, on splits of its own; leave --classes and --split out")
     taken = ("seed", "dataset", "data_dir", "manual_dir", "limit", "precision", "init")

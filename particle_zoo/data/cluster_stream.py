@@ -18,11 +18,17 @@ from particle_zoo.data.source import Contents
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
 
-RECORDS = 2048
+RECORDS = 512
 """A group has at most so many clusters."""
 
-GROUP_BYTES = 2**20
+GROUP_BYTES = 2**18
 """A group ends with the cluster that makes it this large on disk."""
+
+SAMPLE_BYTES = 2**26
+"""A sample ends with the group that makes it this large in memory."""
+
+TABLE_BYTES = 200
+"""About what a cluster takes beside its hits, if only id and label are read."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class ClusterStream:
     """The clusters of a prepared TFDS data set as a sequence of groups that can be read in any order.
 
     TFDS shuffles examples by their keys when it writes, so every group is a random sample of its split. Memory holds one
-    group, of at most 2048 clusters and about 1 MiB on disk, and where its records begin.
+    group, of at most 512 clusters and about 256 KiB on disk, and where each of them begins.
 
     Args:
         builder: of a prepared TFDS data set, as `tfds.builder_from_directory` gives it.
@@ -61,6 +67,7 @@ class ClusterStream:
     Attributes:
         contents: see above.
         groups: where each group lies.
+        allow_empty: whether a sample may be empty.
 
     Raises:
         InputError: a data set of something else, in another file format than TFRecord, damaged or without clusters.
@@ -93,11 +100,13 @@ class ClusterStream:
                 f"no classes {', '.join(unknown)}; {builder.data_dir} has {', '.join(self.contents.classes)}"
             )
         self.classes, self.limit = None if classes is None else tuple(classes), limit
+        self.allow_empty = False
         self._records = ClusterRecords(builder.info.features, self.contents, columns)
         self.groups: list[Group] = []
         self._split: list[int] = []
         self._first: list[int] = []
         self._survey: Survey | None = None
+        self._largest: tuple[Any, Clusters] | None = None
         for number, split in enumerate(splits):
             self._add(builder, split, number)
 
@@ -112,8 +121,19 @@ class ClusterStream:
         classes: Sequence[str] | None = None,
         limit: int | None = None,
         columns: Collection[str] | None = None,
+        allow_empty: bool = False,
     ) -> ClusterStream:
         """The stream of what `particle_zoo.data.load` gives for the same arguments, in another order.
+
+        Args:
+            dataset: as in `load`.
+            split: as in `load`.
+            data_dir: as in `load`.
+            manual_dir: as in `load`.
+            classes: as in `load`.
+            limit: as in `load`.
+            columns: see `ClusterStream`.
+            allow_empty: an empty sample, too, instead of raising.
 
         Raises:
             InputError: as `load`, damaged files, or no TensorFlow Datasets.
@@ -121,7 +141,7 @@ class ClusterStream:
         source, name, config = named_source(dataset)
         if split not in (*SPLITS, "all"):
             raise InputError(f"--split must be {', '.join(SPLITS)} or all; received {split!r}")
-        if importlib.util.find_spec("tensorflow_datasets") is None:
+        if any(importlib.util.find_spec(name) is None for name in ("tensorflow", "tensorflow_datasets")):
             raise InputError(
                 f"{dataset} can be streamed from files of TensorFlow Datasets only; install tensorflow-datasets and tensorflow, "
                 "or leave --stream out"
@@ -133,9 +153,11 @@ class ClusterStream:
         about = builder.info.metadata
         contents = Contents(tuple(about["columns"]), about["unit"], tuple(about["classes"]))
         splits = prepared.present(builder, SPLITS if split == "all" else (split,))
-        if not splits:
+        if not splits and not allow_empty:
             raise InputError(f"{dataset} has no clusters in split {split}; try --split all")
-        return cls(builder, splits, contents=contents, classes=classes, limit=limit, columns=columns)
+        stream = cls(builder, splits, contents=contents, classes=classes, limit=limit, columns=columns)
+        stream.allow_empty = allow_empty
+        return stream
 
     @classmethod
     def of_folder(cls, folder: Path, split: str = "train", **options: Any) -> ClusterStream:
@@ -204,18 +226,19 @@ class ClusterStream:
                 yield clusters
 
     def sample(self, n: int, seed: int) -> Clusters:
-        """About n clusters, or all if there are fewer: whole groups, chosen by the seed, and n of their clusters."""
-        parts, total = [], 0
+        """At most n clusters, of whole groups chosen by the seed; all if there are fewer, and fewer if they are very large."""
+        parts, total, held = [], 0, 0
         for group in np.random.default_rng((seed, 6)).permutation(len(self.groups)).tolist():
             part = self.read(group)
             if len(part):
                 parts.append(part[: n - total])
                 total += len(parts[-1])
-            if total >= n:
+                held += parts[-1].hits.nbytes + TABLE_BYTES * len(parts[-1])
+            if total >= n or held >= SAMPLE_BYTES:
                 break
-        if not parts:
+        if not parts and not self.allow_empty:
             raise self._none()
-        return Clusters.concat(parts)
+        return Clusters.concat(parts) if parts else Clusters.empty(self.contents.columns, self.contents.unit)
 
     @property
     def survey(self) -> Survey:
@@ -263,6 +286,37 @@ class ClusterStream:
             digest.hexdigest()[:16],
         )
         return self._survey
+
+    def largest(self, preprocessor: Any) -> Clusters:
+        """One cluster: that whose image is the largest, where images differ in size. Every cluster is checked.
+
+        Takes a pass over the stream, unless the preprocessor has been asked about last time.
+
+        Args:
+            preprocessor: see `particle_zoo.pipelines.preprocessor.Preprocessor`; it may have `check` and `largest`.
+
+        Raises:
+            InputError: as `look`, or a cluster that the preprocessor cannot draw.
+        """
+        if self._largest is not None and self._largest[0] == preprocessor:
+            return self._largest[1]
+        choose = getattr(preprocessor, "largest", lambda clusters: 0)
+        found: list[Clusters] = []
+
+        def at(part: Clusters) -> None:
+            if hasattr(preprocessor, "check"):
+                preprocessor.check(part)
+            both = Clusters.concat([*found, part[choose(part)]])
+            found[:] = [both[choose(both)]]
+
+        self.look(at)
+        self._largest = preprocessor, found[0]
+        return found[0]
+
+    @property
+    def hit_bytes(self) -> int:
+        """Of one hit in memory."""
+        return self._records.hit_type.itemsize * len(self.contents.columns)
 
     def _none(self) -> InputError:
         kept = f" of the classes {', '.join(self.classes)}" if self.classes else ""

@@ -74,11 +74,27 @@ def flat_probabilities(sizes: npt.ArrayLike, *, per_octave: int = 1, least: int 
     Raises:
         InputError: as `size_bins`, or a `least` below 1.
     """
+    _, interval, count = np.unique(size_bins(sizes, per_octave), return_inverse=True, return_counts=True)
+    return interval_probabilities(count, least)[interval]
+
+
+def interval_probabilities(count: np.ndarray, least: int = 50) -> np.ndarray:
+    """Probabilities of drawing one cluster of each interval of sizes; see `flat_probabilities`.
+
+    Args:
+        count: (intervals,) clusters of each.
+        least: as in `flat_probabilities`.
+
+    Returns:
+        (intervals,) float64; summed over all clusters they give 1.
+
+    Raises:
+        InputError: a `least` below 1.
+    """
     if not isinstance(least, (int, np.integer)) or least < 1:
         raise InputError(f"least must be a number of clusters, 1 or more; received {least!r}")
-    _, interval, count = np.unique(size_bins(sizes, per_octave), return_inverse=True, return_counts=True)
-    weight = 1 / np.maximum(count, least)[interval]
-    total: np.ndarray = weight / weight.sum()
+    weight = 1 / np.maximum(count, least)
+    total: np.ndarray = weight / (weight * count).sum()
     return total
 
 

@@ -25,13 +25,19 @@ def class_index(clusters: Clusters, classes: Sequence[str]) -> np.ndarray:
         InputError: a label outside `classes`.
     """
     lookup = {name: i for i, name in enumerate(classes)}
-    unknown = sorted(set(clusters.labels) - set(lookup))
+    unknown = sorted(set(clusters.labels.tolist()) - set(lookup))
     if unknown:
         raise InputError(
             f"labels {', '.join(repr(u) for u in unknown)} are not among the classes {', '.join(classes)}; "
             "choose the clusters with --classes"
         )
     return np.array([lookup[label] for label in clusters.labels], np.int32)
+
+
+def class_weights(count: np.ndarray, balance: float) -> np.ndarray:
+    """(classes,) float32 weights of classes with so many clusters; see `balance` of `Examples`."""
+    raw = np.maximum(count, 1) ** -float(balance)
+    return (raw / ((raw * count).sum() / count.sum())).astype(np.float32)
 
 
 class Examples:
@@ -83,9 +89,7 @@ class Examples:
         self.targets = None if classes is None else class_index(clusters, classes)
         self.weights: np.ndarray | None = None
         if self.targets is not None and classes is not None and balance:
-            count = np.bincount(self.targets, minlength=len(classes))
-            raw = np.maximum(count, 1) ** -float(balance)
-            self.weights = (raw / raw[self.targets].mean()).astype(np.float32)
+            self.weights = class_weights(np.bincount(self.targets, minlength=len(classes)), balance)
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment

@@ -9,6 +9,9 @@ import keras
 import numpy as np
 
 from particle_zoo.pipelines.examples import Examples, preprocessor_of
+from particle_zoo.pipelines.streamed import StreamedExamples
+
+AnyExamples = Examples | StreamedExamples
 
 
 class EpochBatches(keras.utils.PyDataset):
@@ -25,7 +28,7 @@ class EpochBatches(keras.utils.PyDataset):
         return _pack(self.examples, step)
 
 
-def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
+def training_batches(examples: AnyExamples, first_epoch: int, epochs: int) -> Any:
     """Every batch from the start of `first_epoch` to the end of epoch `epochs`: tf.data under TensorFlow, else a generator."""
     steps = range(first_epoch * len(examples), epochs * len(examples))
     if keras.backend.backend() == "tensorflow":
@@ -33,13 +36,13 @@ def training_batches(examples: Examples, first_epoch: int, epochs: int) -> Any:
     return _generate(examples, steps)
 
 
-def first_inputs(examples: Examples, clusters: int) -> list[Any]:
+def first_inputs(examples: AnyExamples, clusters: int) -> list[Any]:
     """Model inputs of the first batches of a training, at least so many clusters or one epoch of them."""
     batches = min(len(examples), -(-clusters // examples.batch_size))
     return [_pack(examples, step)[0] for step in range(batches)]
 
 
-def _pack(examples: Examples, step: int) -> tuple[Any, ...]:
+def _pack(examples: AnyExamples, step: int) -> tuple[Any, ...]:
     inputs, targets = examples.batch(step)
     if keras.backend.backend() == "jax" and examples.largest is not None:
         inputs = _filled_up(inputs, examples.largest)
@@ -57,12 +60,12 @@ def _filled_up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.pad(images, [(0, 0), *margins]) if any(margin for _, margin in margins) else images
 
 
-def _generate(examples: Examples, steps: range) -> Iterator[tuple[Any, ...]]:
+def _generate(examples: AnyExamples, steps: range) -> Iterator[tuple[Any, ...]]:
     for step in steps:
         yield _pack(examples, step)
 
 
-def _tf_batches(examples: Examples, steps: range) -> Any:
+def _tf_batches(examples: AnyExamples, steps: range) -> Any:
     import tensorflow as tf
 
     template = _pack(examples, 0)

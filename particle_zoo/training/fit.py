@@ -11,10 +11,12 @@ import keras
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.data.cluster_stream import ClusterStream
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
+from particle_zoo.pipelines.streamed import StreamedExamples
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, first_inputs, training_batches
 from particle_zoo.training.fresh_statistics import FreshStatistics
@@ -45,7 +47,7 @@ def watch(validation: Clusters, config: Any, seed: int) -> Clusters:
 
 def fit(
     model: Any,
-    train: Clusters,
+    train: Clusters | ClusterStream,
     validation: Clusters | None,
     *,
     classes: Sequence[str] | None,
@@ -61,11 +63,11 @@ def fit(
 
     Args:
         model: a zoo model with a fitted preprocessor.
-        train: training clusters, augmented by the 8 symmetries of the square on the fly.
+        train: training clusters, or a stream of them, augmented by the 8 symmetries of the square on the fly.
         validation: clusters watched for early stopping and the best epoch; None or empty: the training loss is watched.
         classes: class names in target order; None for models without targets.
         seed: seed of order and augmentation.
-        symmetry: (n,) one fixed symmetry a training cluster instead of a random one.
+        symmetry: (n,) one fixed symmetry a training cluster instead of a random one; not with a stream.
         epochs: defaults to the model's config.
         batch_size: defaults to the model's config.
         callbacks: further callbacks.
@@ -77,23 +79,25 @@ def fit(
         The logged values by name, one an epoch of this call.
 
     Raises:
-        InputError: the training diverged; nothing of a diverged epoch is kept.
+        InputError: the training diverged; nothing of a diverged epoch is kept. Or a stream with `symmetry`.
     """
     config = model.zoo_config
     batch_size = batch_size or config.batch_size
-    examples = Examples(
-        train,
-        model.preprocess,
-        classes=classes,
-        batch_size=batch_size,
-        seed=seed,
-        augment=True,
-        symmetry=symmetry,
-        shuffle=True,
-        draw=flat_probabilities(train.sizes) if getattr(config, "flat_sizes", False) else None,
-        samples=min(getattr(config, "epoch_clusters", 0), REPEATS * len(train)),
-        balance=getattr(config, "balance", 0.0),
-    )
+    recipe: dict[str, Any] = {"classes": classes, "batch_size": batch_size, "seed": seed, "augment": True}
+    recipe |= {"balance": getattr(config, "balance", 0.0)}
+    samples = min(getattr(config, "epoch_clusters", 0), REPEATS * len(train))
+    flat = getattr(config, "flat_sizes", False)
+    examples: Examples | StreamedExamples
+    if isinstance(train, ClusterStream):
+        if symmetry is not None:
+            raise InputError(
+                "a stream has no symmetry for each cluster; leave symmetry out, or train on clusters in memory"
+            )
+        examples = StreamedExamples(train, model.preprocess, flat=flat, samples=samples, **recipe)
+    else:
+        draw = flat_probabilities(train.sizes) if flat else None
+        shuffled: dict[str, Any] = {"symmetry": symmetry, "shuffle": True, "draw": draw, "samples": samples}
+        examples = Examples(train, model.preprocess, **shuffled, **recipe)
     epochs = epochs or config.epochs or -(-config.steps // len(examples))
     compile_model(model, len(examples))
     watched = None

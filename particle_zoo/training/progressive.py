@@ -51,7 +51,7 @@ def _train(
     model = build(card, settings, job.train, job.classes, seed=job.seed, precision=job.precision)
     model.set_weights(weights)
     options: dict[str, Any] = {"classes": job.classes, "seed": job.seed, "folder": folder, "verbose": verbose}
-    fit(model, job.train, job.validation, callbacks=callbacks, **options)
+    fit(model, job.examples, job.validation, callbacks=callbacks, **options)
     found = list(model.get_weights())
     keras.utils.clear_session(free_memory=True)
     return found

@@ -18,7 +18,7 @@ PACKAGES = ("particle-zoo", "keras", "tensorflow", "jax", "torch", "numpy", "sci
 
 
 SETTINGS = (
-    "model", "config", "dataset", "fingerprint", "split", "classes", "init", "seed", "precision", "limit", "train_ids",
+    "model", "config", "dataset", "fingerprint", "split", "classes", "init", "seed", "precision", "limit", "stream", "train_ids",
 )  # fmt: skip
 """Entries of config.json that must not change between two starts of a run."""
 

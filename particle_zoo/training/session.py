@@ -14,6 +14,7 @@ import numpy as np
 
 from particle_zoo import data, registry
 from particle_zoo.clusters import Clusters
+from particle_zoo.data.cluster_stream import ClusterStream
 from particle_zoo.errors import InputError
 from particle_zoo.registry import ModelCard
 from particle_zoo.training import progressive, run_folder, snapshots
@@ -29,6 +30,9 @@ TRAINERS = {
 
 SEED_CLASSES = ("xray", "electron", "muon")
 """The three classes of the seed (003), in the order of its confusion matrix."""
+
+SAMPLE = 20_000
+"""Clusters of a streamed split that are in memory: for statistics, validation, metrics and figures."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,22 @@ class Job:
     gentle: dict[str, Any] = field(default_factory=dict)
     """Settings that fine-tuning, not the user, chose."""
 
+    stream: ClusterStream | None = None
+    """Where the training clusters come from if not all are in memory; `train` and `validation` are samples then."""
+
+    @property
+    def examples(self) -> Clusters | ClusterStream:
+        """What to train on."""
+        return self.train if self.stream is None else self.stream
+
     def describe(self) -> str:
         """What is trained on what; a line before it says what fine-tuning chose."""
         recipe = ", ".join(f"{k} {v:g}" for k, v in self.gentle.items())
         first = f"fine-tuning recipe, since --init is given: {recipe}\n" if recipe else ""
+        streamed = "" if self.stream is None else "streamed "
         return (
             f"{first}{self.card.name}: {self.model.count_params():,} parameters, "
-            f"{len(self.train):,} training and {len(self.validation):,} validation clusters of {self.dataset}"
+            f"{len(self.examples):,} {streamed}training and {len(self.validation):,} validation clusters of {self.dataset}"
         )
 
     def config(self) -> dict[str, Any]:
@@ -75,7 +88,8 @@ class Job:
             "seed": self.seed,
             "precision": self.precision,
             "limit": self.limit,
-            "train_ids": digest(self.train.ids),
+            "stream": self.stream is not None,
+            "train_ids": digest(self.train.ids) if self.stream is None else self.stream.survey.digest,
             "backend": keras.backend.backend(),
             "versions": run_folder.versions(),
         }
@@ -136,8 +150,12 @@ def prepare(
     limit: int | None = None,
     precision: str = "float32",
     init: str = "none",
+    stream: bool = False,
 ) -> Job:
     """Load the clusters, build the model and fit its preprocessing on the training clusters.
+
+    With `stream` the training clusters stay on disk. The preprocessing is then fitted on a sample of them, and a sample of
+    the validation clusters is watched.
 
     `init` is where the weights will come from; it decides between the recipes, see `pretrain.settle`.
 
@@ -159,20 +177,39 @@ def prepare(
     settings = settle(card, overrides, dataset, chosen, init)
     source: dict[str, Any] = {"data_dir": data_dir, "manual_dir": manual_dir, "classes": chosen}
     split = split or "train"
-    train = data.load(dataset, split, limit=limit, **source)
-    if split == "all":
-        validation = train[[]]
+    whole = ClusterStream.open(dataset, split, limit=limit, columns=(), **source) if stream else None
+    if whole is not None:
+        train, validation = _samples(whole, dataset, split, seed, source)
     else:
-        validation = data.load(dataset, "validation", allow_empty=True, **source)
-        # Another split than train may hold the validation clusters themselves.
-        validation = validation[~np.isin(validation.ids, train.ids)]
+        train = data.load(dataset, split, limit=limit, **source)
+        if split == "all":
+            validation = train[[]]
+        else:
+            validation = data.load(dataset, "validation", allow_empty=True, **source)
+            # Another split than train may hold the validation clusters themselves.
+            validation = validation[~np.isin(validation.ids, train.ids)]
     model = build(card, settings.model_dump(), train, chosen, seed=seed, precision=precision)
     if len(validation) and hasattr(model.preprocessor, "check"):
         # Before the first epoch ends, and before there is a run folder.
         model.preprocessor.check(validation)
+    if whole is not None:
+        whole.largest(model.preprocessor)
     found = data.fingerprint(dataset, data_dir=data_dir, manual_dir=manual_dir)
     gentle = fine_tuned(model.zoo_config, overrides, init)
-    return Job(card, model, dataset, train, validation, chosen, seed, precision, limit, split, init, found, gentle)
+    return Job(
+        card, model, dataset, train, validation, chosen, seed, precision, limit, split, init, found, gentle, whole
+    )
+
+
+def _samples(
+    stream: ClusterStream, dataset: str, split: str, seed: int, source: dict[str, Any]
+) -> tuple[Clusters, Clusters]:
+    """Samples of the training and of the validation clusters that fit into memory; no validation where it is trained on."""
+    train = stream.sample(SAMPLE, seed)
+    if split in ("all", "validation"):
+        return train, train[[]]
+    validation = ClusterStream.open(dataset, "validation", columns=(), allow_empty=True, **source)
+    return train, validation.sample(SAMPLE, seed)
 
 
 def build(
@@ -243,7 +280,11 @@ def train(
         "verbose": verbose,
         "callbacks": [*pictures, *callbacks],
     }
-    fit(job.model, job.train, job.validation, **options)
+    fit(job.model, job.examples, job.validation, **options)
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
+    if job.stream is not None:
+        metrics["train_n"] = len(job.stream)
+        if hasattr(job.model.preprocessor, "averaged"):
+            metrics["train_averaged_over_blocks"] = sum(map(job.model.preprocessor.averaged, job.stream))
     write_card(folder, job.model, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
     return metrics
