@@ -373,7 +373,6 @@ def pipeline(inputs: tuple[str, ...], json_path: Path | None, quiet: bool, **opt
     From records of one cluster and of many, from memory, and from a cache; the rivals, a generator of single examples in NumPy
     and PyTorch's DataLoader where that is installed, give the same arrays, which is checked before anything is timed.
     """
-    load_keras()
     from particle_zoo.evaluation.pipeline.measure import INPUTS, measure
 
     result = measure(inputs or INPUTS, **options)

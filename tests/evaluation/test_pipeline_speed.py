@@ -14,11 +14,15 @@ from click.testing import CliRunner
 
 from particle_zoo import Clusters, InputError
 from particle_zoo.benchmark import benchmark
+from particle_zoo.detectors.camera import CameraFrames, PedestalModel
 from particle_zoo.evaluation.pipeline import cluster_speed, report, rivals
+from particle_zoo.evaluation.pipeline.frame_speed import Plan
 from particle_zoo.evaluation.pipeline.material import EXTENT, MATERIALS, Material
 from particle_zoo.evaluation.pipeline.packed import PackedClusters
 from particle_zoo.evaluation.pipeline.reading import ahead, batches
+from particle_zoo.models.pedestal_ae import TinyPedestalAEConfig
 from particle_zoo.pipelines.examples import Examples
+from particle_zoo.training.frame_crops import FrameCrops
 
 
 @pytest.fixture(scope="module", params=list(MATERIALS))
@@ -79,6 +83,26 @@ def test_timepix_clusters_fit_and_bear_names_of_the_training_split() -> None:
     assert clusters.features()["long_side"].max() <= EXTENT
     assert len(set(clusters.ids)) == 100
     assert {assign_one(name) for name in clusters.ids} == {"train"}
+
+
+@pytest.mark.parametrize("common_mode", [True, False])
+def test_the_generator_of_crops_takes_what_a_training_takes(common_mode: bool) -> None:
+    rng = np.random.default_rng(2)
+    counts = rng.normal(100, 3, (11, 40, 50)).round().astype(np.uint16)
+    config = TinyPedestalAEConfig(crop=16, crops=3, batch_size=5, common_mode=common_mode)
+    frames = CameraFrames.from_array(counts)
+    crops = FrameCrops(frames, PedestalModel.fit(frames, common_mode=common_mode), config, seed=4)
+    plan = Plan.of(crops)
+    assert set(plan.order) == set(range(11))
+    cut = [
+        rivals.frame_crops((counts[i], places), crops.pedestal, plan.side, config.clip)
+        for i, places in zip(plan.order, plan.places, strict=True)
+    ]
+    groups = (np.stack(cut[i : i + plan.group]) for i in range(0, len(cut), plan.group))
+    for ours, theirs in zip(crops.between(0, 1), plan.batches(groups), strict=True):
+        for mine, other in zip(ours, theirs, strict=True):
+            assert mine.shape == (5, 16, 16, 1)
+            np.testing.assert_allclose(mine, other, atol=1e-4, rtol=0)
 
 
 def table_of(n: int) -> pd.DataFrame:

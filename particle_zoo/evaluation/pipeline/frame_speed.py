@@ -12,7 +12,6 @@ import numpy as np
 
 from particle_zoo.data.camera import load_frames
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel
-from particle_zoo.detectors.camera.common_mode import by_numpy
 from particle_zoo.evaluation.pipeline import rivals
 from particle_zoo.evaluation.pipeline.timing import fastest
 from particle_zoo.models.pedestal_ae import PedestalAEConfig
@@ -52,7 +51,7 @@ def measure(
         "camera_frames", "pedestal_train", data_dir=scratch, use_tfds=True, shape=shape, seed=seed, frames=fewer
     )
     counts = np.stack(list(stored))
-    pedestal = PedestalModel.fit(CameraFrames.from_array(counts[:FITTED]))
+    pedestal = PedestalModel.fit(CameraFrames.from_array(counts[:FITTED]), common_mode=config.common_mode)
 
     def crops(of: CameraFrames) -> Iterator[Batch]:
         return FrameCrops(of, pedestal, config, seed=seed).between(0, 1)
@@ -62,7 +61,7 @@ def measure(
     data = rivals.Mapped(
         [(counts[i], places) for i, places in zip(plan.order, plan.places, strict=True)],
         np.zeros(len(plan.order), np.int64),
-        partial(by_hand, pedestal=pedestal, side=plan.side, clip=config.clip),
+        partial(rivals.frame_crops, pedestal=pedestal, side=plan.side, clip=config.clip),
     )
     loaders = {}
     if rivals.has_torch():
@@ -137,18 +136,6 @@ class Plan:
             for start in range(0, len(order) - self.batch_size + 1, self.batch_size):
                 part = slice(start, start + self.batch_size)
                 yield inputs[part], targets[part]
-
-
-def by_hand(
-    item: tuple[np.ndarray, np.ndarray], pedestal: PedestalModel, side: tuple[int, int], clip: float
-) -> np.ndarray:
-    """The (crops, rows, cols, 1) float32 crops of one frame; see `PedestalModel.normalise`."""
-    frame, places = item
-    counts = frame.astype(np.float32) - pedestal.mean
-    if pedestal.common_mode:
-        counts = by_numpy(counts)
-    image = np.clip(np.where(pedestal.masked, 0, counts / pedestal.scale), -clip, clip).astype(np.float32)
-    return np.stack([image[row : row + side[0], col : col + side[1]] for row, col in places])[..., None]
 
 
 def _groups(data: rivals.Mapped, group: int) -> Iterator[np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from particle_zoo.cli import load_keras
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.pipeline import rivals
 from particle_zoo.evaluation.pipeline.report import show
@@ -52,6 +53,8 @@ def measure(
             "the pipeline starts from records of TFDS, and tensorflow_datasets cannot be imported; install tensorflow-datasets "
             "and tensorflow"
         )
+    # Not before: without TensorFlow, Keras may find no backend.
+    load_keras()
     from particle_zoo.evaluation.pipeline import cluster_speed, material
     from particle_zoo.evaluation.pipeline import epochs as passes
 

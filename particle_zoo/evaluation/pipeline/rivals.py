@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from particle_zoo.detectors.camera import PedestalModel
 
 WORKERS = (0, 2)
 """Processes of the DataLoader; 0 is the process itself."""
@@ -49,6 +52,27 @@ def timepix_raster(hits: np.ndarray, side: int, over_kev: float) -> np.ndarray:
     image[row, col, 1] = np.sqrt(np.minimum(hits[:, 3] - hits[:, 3].min(), 1000) / 100)
     image[row, col, 2] = energy >= over_kev
     return image
+
+
+def frame_crops(
+    item: tuple[np.ndarray, np.ndarray], pedestal: PedestalModel, side: tuple[int, int], clip: float
+) -> np.ndarray:
+    """The (crops, rows, cols, 1) float32 crops of one frame in sigmas; see `PedestalModel.normalise`.
+
+    Args:
+        item: (rows, cols) counts, and (crops, 2) first rows and columns of the crops.
+        pedestal: of the camera.
+        side: rows and columns of a crop.
+        clip: sigmas at which values end.
+    """
+    frame, places = item
+    counts = frame.astype(np.float32) - pedestal.mean
+    if pedestal.common_mode:
+        counts -= np.median(counts)
+        counts -= np.median(counts, axis=1, keepdims=True)
+        counts -= np.median(counts, axis=0)
+    image = np.clip(np.where(pedestal.masked, 0, counts / pedestal.scale), -clip, clip).astype(np.float32)
+    return np.stack([image[row : row + side[0], col : col + side[1]] for row, col in places])[..., None]
 
 
 @lru_cache(maxsize=512)
