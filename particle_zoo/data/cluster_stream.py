@@ -59,13 +59,12 @@ class ClusterStream:
     Args:
         builder: of a prepared TFDS data set, as `tfds.builder_from_directory` gives it.
         splits: names of its splits.
-        contents: what the clusters have in common; None reads it from the description of the data set.
         classes: keep clusters of these classes.
         limit: keep the first so many, as `particle_zoo.data.load` counts them.
         columns: table columns to read besides `id` and `label`; None reads all.
 
     Attributes:
-        contents: see above.
+        contents: what the clusters have in common.
         groups: where each group lies.
         allow_empty: whether a sample may be empty.
 
@@ -78,7 +77,6 @@ class ClusterStream:
         builder: Any,
         splits: Sequence[str],
         *,
-        contents: Contents | None = None,
         classes: Sequence[str] | None = None,
         limit: int | None = None,
         columns: Collection[str] | None = None,
@@ -93,7 +91,7 @@ class ClusterStream:
                 f"{builder.data_dir} is in {kind}, and only TFRecord files are read as a stream; prepare the data set in TFDS's "
                 "own format, file_format='tfrecord'"
             )
-        self.contents = contents or _described(builder)
+        self.contents = _described(builder)
         unknown = sorted(set(classes or ()) - set(self.contents.classes)) if self.contents.classes else []
         if unknown:
             raise InputError(
@@ -150,12 +148,10 @@ class ClusterStream:
 
         manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
         builder = prepared.ready(source, name, config, data_dir, manual)
-        about = builder.info.metadata
-        contents = Contents(tuple(about["columns"]), about["unit"], tuple(about["classes"]))
         splits = prepared.present(builder, SPLITS if split == "all" else (split,))
         if not splits and not allow_empty:
             raise InputError(f"{dataset} has no clusters in split {split}; try --split all")
-        stream = cls(builder, splits, contents=contents, classes=classes, limit=limit, columns=columns)
+        stream = cls(builder, splits, classes=classes, limit=limit, columns=columns)
         stream.allow_empty = allow_empty
         return stream
 
@@ -224,6 +220,18 @@ class ClusterStream:
             clusters = self.read(group)
             if len(clusters):
                 yield clusters
+
+    def load(self) -> Clusters:
+        """All clusters, in the order of their source.
+
+        Raises:
+            InputError: a damaged file, or no clusters.
+        """
+        if self.classes is not None or self.limit is not None:
+            raise InputError("a stream of some classes or with a limit is not for memory; use particle_zoo.data.load")
+        parts, keys = zip(*(self._read(group) for group in range(len(self.groups))), strict=True)
+        # TFDS shuffles by key when it writes.
+        return Clusters.concat(parts)[np.argsort(np.concatenate(keys), kind="stable")]
 
     def sample(self, n: int, seed: int) -> Clusters:
         """At most n clusters, of whole groups chosen by the seed; all if there are fewer, and fewer if they are very large."""

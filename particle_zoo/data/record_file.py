@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def index(path: Path, *, records: int, size: int) -> list[Group]:
         # Mapped, not read: only the pages of the lengths need to be in memory, and none has to stay.
         content = np.memmap(path, np.uint8, mode="r") if path.stat().st_size else np.empty(0, np.uint8)
     except OSError as error:
-        raise _unusable(path, f"cannot be read ({error})") from error
+        raise _unreadable(path, error) from error
     found, start = [], 0
     while start < len(content):
         end, count = _extent(content, start, records, size)
@@ -79,6 +80,11 @@ def index(path: Path, *, records: int, size: int) -> list[Group]:
         found.append(Group(path, start, end, count))
         start = end
     return found
+
+
+def _unreadable(path: Path, error: OSError) -> Exception:
+    # A file is not to blame for memory that it cannot be mapped into.
+    return MemoryError(str(error)) if error.errno == errno.ENOMEM else _unusable(path, f"cannot be read ({error})")
 
 
 def _unusable(path: Path, why: str) -> InputError:

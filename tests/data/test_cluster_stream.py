@@ -66,7 +66,7 @@ def assert_same(found: Clusters, expected: Clusters) -> None:
 )
 def test_a_stream_has_the_clusters_that_load_gives(options: dict[str, Any], place: dict[str, Any]) -> None:
     stream = ClusterStream.open(FILES, **options, **place)
-    expected = data.load(FILES, **options, **place)
+    expected = data.load(FILES, **options, **place, use_tfds=False)
     assert_same(Clusters.concat(stream), expected)
     assert len(stream) == len(expected)
     assert len(stream.groups) > 1
@@ -79,7 +79,8 @@ def test_a_stream_has_the_clusters_that_load_gives(options: dict[str, Any], plac
 def test_masks_and_single_precision_survive_too(tmp_path: Path) -> None:
     options: dict[str, Any] = {"manual_dir": write_layout(tmp_path / "layout", n=40, seed=2), "data_dir": tmp_path}
     dataset = "ccd_clusters/damic_labelled"
-    assert_same(Clusters.concat(ClusterStream.open(dataset, "all", **options)), data.load(dataset, "all", **options))
+    direct = data.load(dataset, "all", use_tfds=False, **options)
+    assert_same(Clusters.concat(ClusterStream.open(dataset, "all", **options)), direct)
 
 
 def test_a_stored_folder_is_a_stream_with_times_and_truth(stored: Path, timepix3: Clusters) -> None:
@@ -87,6 +88,14 @@ def test_a_stored_folder_is_a_stream_with_times_and_truth(stored: Path, timepix3
     whole = Clusters.concat(parts)
     assert_same(whole, timepix3)
     assert whole.hits.dtype == np.float64
+
+
+def test_a_stream_loaded_is_in_the_order_of_its_source(place: dict[str, Any]) -> None:
+    found, expected = (data.load(FILES, **place, use_tfds=through) for through in (True, False))
+    assert found.ids.tolist() == expected.ids.tolist()
+    pd.testing.assert_frame_equal(found.table, expected.table)
+    with pytest.raises(InputError, match=r"use particle_zoo\.data\.load"):
+        ClusterStream.open(FILES, limit=3, **place).load()
 
 
 def test_only_the_columns_asked_for_are_read(stored: Path) -> None:

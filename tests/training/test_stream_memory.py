@@ -1,0 +1,142 @@
+"""A training on a set larger than the memory it may use, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from particle_zoo import Clusters
+from particle_zoo.data import files
+from particle_zoo.data.cluster_stream import ClusterStream
+from tests.conftest import write_pixel_files
+
+DATASET = "timepix1_clusters/files"
+
+SIDE = 45
+"""Of the squares that are the clusters, px."""
+
+ALLOWANCE = 64 * 2**20
+"""Bytes beside what a training of a few clusters has taken."""
+
+LAUNCH = """
+import os, resource, sys
+
+# A limit of address space counts the stack of every thread in full: small stacks, and threads for two cores.
+resource.setrlimit(resource.RLIMIT_STACK, (2 * 2**20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+os.execv(sys.executable, [sys.executable, "-c", *sys.argv[1:]])
+"""
+
+CHILD = """
+import json, resource, sys
+
+import keras, psutil
+from click.testing import CliRunner
+
+from particle_zoo.cli import reuse_memory
+from particle_zoo.data import cluster_stream
+from particle_zoo.pipelines import stream_order
+from particle_zoo.train import train
+from particle_zoo.training import session
+
+reuse_memory()
+# Everything is as much smaller as the set is smaller than those that this is for.
+session.SAMPLE, cluster_stream.RECORDS, stream_order.WINDOW_BYTES = 32, 32, 2 * 2**20
+options, folder, allowance = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+process, fit, resident = psutil.Process(), session.fit, []
+
+
+class Watch(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        resident.append(process.memory_info().rss)
+
+
+def run(name, *more):
+    arguments = ["tiny_timepix_cnn", *options, *more, "--quiet", "--output", f"{folder}/{name}"]
+    CliRunner().invoke(train, arguments, catch_exceptions=False)
+
+
+def run_within(name, *more):
+    limit = process.memory_info().vms + allowance
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    run(name, *more)
+
+
+session.fit = lambda *a, **o: fit(*a, **o | {"callbacks": [*o["callbacks"], Watch()]})
+run("warm", "--stream", "--limit", "64", "--epochs", "1")
+resident.clear()
+run_within("streamed", "--stream", "--epochs", "10")
+print(json.dumps(resident), flush=True)
+run_within("in-memory", "--epochs", "1")
+print("it fits into memory", flush=True)
+"""
+
+
+def squares(number: int) -> Clusters:
+    """A hundred clusters of one shape, each of another energy."""
+    place = np.indices((SIDE, SIDE)).reshape(2, -1).T
+    hits = [np.column_stack([place, np.full(SIDE**2, 1 + number + i)]) for i in range(100)]
+    return Clusters.from_list(hits, id=[f"{number}-{i}" for i in range(100)])
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options that name a prepared set of 4,800 clusters of 2,025 pixels."""
+    place = {"manual_dir": write_pixel_files(tmp_path / "files", ("proton/a.clog", "electron/a.clog"))}
+    place["data_dir"] = tmp_path / "data"
+
+    def read(path: Path, *_: Any) -> Iterator[Clusters]:
+        first = 0 if path.parent.name == "proton" else 24
+        yield from (squares(number) for number in range(first, first + 24))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_read", read)
+        stream = ClusterStream.open(DATASET, **place)
+    assert len(stream) * SIDE**2 * stream.hit_bytes > 1.2 * ALLOWANCE
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold processes to RLIMIT_AS")
+def test_a_training_on_a_set_larger_than_memory(large: dict[str, Any], tmp_path: Path) -> None:
+    options = ["--dataset", DATASET, "--batch-size", 16, "--set", "epoch_clusters=256", "--set", "size=48"]
+    options += [
+        "--set",
+        "watch_clusters=32",
+        "--set",
+        "patience=0",
+        "--manual-dir",
+        large["manual_dir"],
+        "--data-dir",
+        large["data_dir"],
+    ]
+    command = [
+        sys.executable,
+        "-c",
+        LAUNCH,
+        CHILD,
+        json.dumps([str(o) for o in options]),
+        str(tmp_path),
+        str(ALLOWANCE),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    resident, *more = done.stdout.splitlines()
+    metrics = json.loads((tmp_path / "streamed" / "metrics.json").read_text())
+    assert metrics["epochs"] == 10
+    assert metrics["train_n"] > 3_000
+    epochs = json.loads(resident)
+    assert len(epochs) == 10
+    # Clusters that were kept would be 38 MB by then.
+    assert epochs[9] - epochs[3] < 12 * 2**20, epochs
+    assert done.returncode != 0
+    assert not more
+    assert done.stderr.splitlines()[-1].startswith(("MemoryError", "numpy._core._exceptions._ArrayMemoryError")), (
+        done.stderr
+    )
