@@ -9,6 +9,7 @@ import click
 
 from particle_zoo.cli import PRECISIONS, load_keras, output_options, parse_settings, run, write_json
 from particle_zoo.jet_benchmarks import jet_variants, jets
+from particle_zoo.precision_benchmark import precision
 
 
 @click.group()
@@ -367,7 +368,7 @@ def search(name: str, arguments: tuple[str, ...], workers: int, json_path: Path 
         write_json(json_path, result)
 
 
-for _command in (jets, jet_variants):
+for _command in (jets, jet_variants, precision):
     benchmark.add_command(_command)
 
 

@@ -26,6 +26,9 @@ from tests.backends.trainings import TRAININGS
 from tests.conftest import write_pixel_files
 from tests.patch_files import simple_patches, write_patches
 
+SHAPE = (80, 96)
+"""Of the frames; the largest spots of the leak take 72 px."""
+
 
 @pytest.fixture
 def sources(one_layout: Path, three_classes: Clusters, timepix3: Clusters, tmp_path: Path) -> Path:
@@ -34,7 +37,7 @@ def sources(one_layout: Path, three_classes: Clusters, timepix3: Clusters, tmp_p
     write_pixel_files(tmp_path / "pixels")
     for seed, (split, n) in enumerate({"train": 12, "calibration": 10, "test": 2}.items()):
         (tmp_path / "frames" / f"pedestal_{split}").mkdir(parents=True)
-        np.save(tmp_path / "frames" / f"pedestal_{split}" / "frames.npy", camera_runs.frames(n, seed))
+        np.save(tmp_path / "frames" / f"pedestal_{split}" / "frames.npy", camera_runs.frames(n, seed, shape=SHAPE))
     (tmp_path / "jets").mkdir()
     jets = generate_jets(200, seed=1).select(FOUR_MOMENTUM)
     jets.to_frame().to_parquet(tmp_path / "jets" / "jets.parquet")
@@ -43,7 +46,7 @@ def sources(one_layout: Path, three_classes: Clusters, timepix3: Clusters, tmp_p
     examples = {
         "layout": three_classes[:4],
         "pixels": timepix3[:4],
-        "frames": camera_runs.frames(4, 9),
+        "frames": camera_runs.frames(4, 9, shape=SHAPE),
         "jets": jets[:4],
         "patches": simple_patches(4)[0],
     }

@@ -31,8 +31,7 @@ class Without:
 TRAININGS = {
     "tiny_cnn": ("ccd_clusters/damic_labelled", "layout", "epochs=2", "size=16"),
     "tiny_vae": ("ccd_clusters/damic_labelled", "layout", "steps=4"),
-    "tiny_effnet_ae": ("timepix1_clusters/files", "pixels", "epochs=1", "size=32", "snapshots=2", "mask_rate=0.25"),
-    "tiny_effnet_classifier": ("timepix1_clusters/files", "pixels", "epochs=1", "size=32"),
+    "tiny_effnet_ae": ("timepix1_clusters/files", "pixels", "epochs=1", "size=32", "snapshots=0"),
     "tiny_pedestal_ae": ("camera_frames/files", "frames", "epochs=1", 'finder_settings={"widths": [2.0]}'),
     "tiny_jet_ae": ("jets/files", "jets", "epochs=2"),
     "tiny_dec": ("camera_frames/files", "patches", "epochs=2", "filters=[2,4,4]", "cluster_steps=4"),
