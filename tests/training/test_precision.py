@@ -26,16 +26,16 @@ MIXED = ("mixed_float16", "mixed_bfloat16")
 SEEDS = 3
 
 MODELS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "cnn": ("tiny_cnn", 16, {"size": 16, "learning_rate": 1e-2}),
-    "cnn_meta": ("cnn_meta", 12, {"size": 16, "filters": [4, 4, 4], "dense_units": [8], "learning_rate": 1e-2}),
-    "timepix_cnn": ("tiny_timepix_cnn", 12, {"size": 16, "learning_rate": 1e-2}),
-    "vae": ("tiny_vae", 12, {}),
-    "effnet_ae": ("tiny_effnet_ae", 6, {"size": 32, "accumulate": 1}),
-    "effnet_classifier": ("tiny_effnet_classifier", 6, {"size": 32}),
-    "pedestal_ae": ("tiny_pedestal_ae", 12, {"learning_rate": 1e-2}),
-    "dec": ("tiny_dec", 12, {}),
-    "jet_ae": ("tiny_jet_ae", 24, {"learning_rate": 1e-2}),
-    "jet_ae of the xAOD study": ("tiny_jet_ae", 24, {"learning_rate": 1e-2, "activation": "leaky_relu", "batch_norm": True}),
+    "cnn": ("tiny_cnn", 10, {"size": 16, "learning_rate": 1e-2}),
+    "cnn_meta": ("cnn_meta", 8, {"size": 16, "filters": [4, 4, 4], "dense_units": [8], "learning_rate": 2e-2}),
+    "timepix_cnn": ("tiny_timepix_cnn", 8, {"size": 16, "learning_rate": 1e-2}),
+    "vae": ("tiny_vae", 10, {"learning_rate": 1e-2}),
+    "effnet_ae": ("tiny_effnet_ae", 4, {"size": 32, "accumulate": 1, "learning_rate": 1e-2}),
+    "effnet_classifier": ("tiny_effnet_classifier", 4, {"size": 32, "learning_rate": 3e-3}),
+    "pedestal_ae": ("tiny_pedestal_ae", 8, {"learning_rate": 3e-2}),
+    "dec": ("tiny_dec", 8, {"learning_rate": 1e-2}),
+    "jet_ae": ("tiny_jet_ae", 12, {"learning_rate": 2e-2}),
+    "jet_ae of the xAOD study": ("tiny_jet_ae", 8, {"learning_rate": 2e-2, "activation": "leaky_relu", "batch_norm": True}),
 }  # fmt: skip
 """Models, steps and settings by what they stand for."""
 
@@ -67,7 +67,10 @@ def trained(what: str, precision: str, seed: int, examples: Any) -> Trained:
     inputs = model.preprocess(examples)
     classifies = particle_zoo.info(name).task == "classifier"
     targets = np.unique(examples.labels, return_inverse=True)[1].astype(np.int32) if classifies else None
-    compile_model(model, steps)
+    if hasattr(model, "begin"):
+        model.begin("pretraining")
+    else:
+        compile_model(model, steps)
     model.run_eagerly = True
     if precision == "mixed_float16":
         model.optimizer.dynamic_scale.assign(SCALE)
@@ -109,11 +112,12 @@ def mixed(request: pytest.FixtureRequest, what: str, examples: Any) -> Trained:
 
 def test_a_mixed_training_ends_within_the_noise_of_float32(mixed: Trained, float32: list[Trained]) -> None:
     reference = [one.final for one in float32]
-    started = np.mean([one.losses[0] for one in float32])
-    limit = noise(reference, 1)
-    # A noise as large as what is learned would pass anything.
-    assert limit < started - np.mean(reference), (limit, started, reference)
-    assert abs(mixed.final - np.mean(reference)) <= limit, (mixed.losses, reference)
+    spread = np.std(reference, ddof=1)
+    # A noise as large as what is learned would let anything pass.
+    learned = np.mean([one.losses[0] for one in float32]) - np.mean(reference)
+    assert spread < learned
+    # The same seed gave both the same weights and order: what is left is the precision.
+    assert abs(mixed.final - reference[0]) <= spread, (mixed.losses, reference)
 
 
 def test_weights_and_outputs_are_float32(mixed: Trained) -> None:
