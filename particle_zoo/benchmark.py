@@ -9,6 +9,7 @@ import click
 
 from particle_zoo.cli import PRECISIONS, load_keras, output_options, parse_settings, run, write_json
 from particle_zoo.jet_benchmarks import jet_variants, jets
+from particle_zoo.precision_benchmark import precision
 from particle_zoo.speed_benchmarks import inference, training
 
 
@@ -397,7 +398,7 @@ def search(name: str, arguments: tuple[str, ...], workers: int, json_path: Path 
         write_json(json_path, result)
 
 
-for _command in (jets, jet_variants, training, inference):
+for _command in (jets, jet_variants, training, inference, precision):
     benchmark.add_command(_command)
 
 

@@ -28,6 +28,7 @@ with warnings.catch_warnings():
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.simulation import ccd, simulate
+from tests.shallow import shallow_efficientnet
 
 # The first call of a compiled function compiles it, which no deadline allows for.
 hypothesis.settings.register_profile("compiled", deadline=None)
@@ -150,17 +151,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(train, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return root / "run"
-
-
-@contextlib.contextmanager
-def shallow_efficientnet() -> Iterator[None]:
-    """EfficientNetB0 and B1 with one block a stage and a quarter of the width, where a test is about what is done with them."""
-    from keras.src.applications.efficientnet import EfficientNet
-
-    with pytest.MonkeyPatch.context() as patch:
-        for backbone in ("EfficientNetB0", "EfficientNetB1"):
-            patch.setattr(keras.applications, backbone, functools.partial(EfficientNet, 0.25, 0.1, 224))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from particle_zoo.data.camera_files import FILES, UserFiles
 from particle_zoo.data.camera_simulated import OVERRIDES, Simulated
 from particle_zoo.data.camera_source import SPLITS, FrameSource
+from particle_zoo.data.installed import tfds_usable
 from particle_zoo.detectors.camera import CameraFrames
 from particle_zoo.errors import InputError
 from particle_zoo.simulation.optical_tpc import SimulatedFrame
@@ -53,7 +53,7 @@ def load_frames(
             own in it.
         manual_dir: folder with the user's files, of `files`.
         limit: the first so many.
-        use_tfds: prepare and read through TFDS; by default where it is installed. The user's own files are by default
+        use_tfds: prepare and read through TFDS; by default where it and TensorFlow are installed. The user's own files are by default
             read where they are.
         overrides: of simulated ones: preset, level, seed, shape (rows, cols), events_per_frame, energies_kev,
             signal_run, and frames, a number of frames for each split that is to have fewer than published.
@@ -90,7 +90,7 @@ def load_truth(
         data_dir: as in `load_frames`.
         manual_dir: as in `load_frames`.
         limit: the first so many.
-        use_tfds: read what TFDS prepared; by default where it is installed.
+        use_tfds: read what TFDS prepared; by default where it and TensorFlow are installed.
         overrides: as in `load_frames`.
 
     Raises:
@@ -167,6 +167,6 @@ def _check_split(found: FrameSource, dataset: str, split: str) -> None:
 
 def _store(use_tfds: bool | None) -> ModuleType:
     if use_tfds is None:
-        use_tfds = importlib.util.find_spec("tensorflow_datasets") is not None
+        use_tfds = tfds_usable()
     # The one imports TensorFlow.
     return importlib.import_module(f"particle_zoo.data.camera_{'prepared' if use_tfds else 'spool'}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from particle_zoo.data.installed import tfds_usable
 from particle_zoo.data.jets_source import FILES, SIMULATED, JetSource, Simulated, UserFiles, in_split
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
@@ -45,7 +44,7 @@ def load_jets(
         manual_dir: folder with the user's files, of `files`.
         limit: keep the first so many.
         allow_empty: return an empty set instead of raising.
-        use_tfds: prepare and read through TFDS; by default where it is installed. Both ways give the same jets in the same
+        use_tfds: prepare and read through TFDS; by default where it and TensorFlow are installed. Both ways give the same jets in the same
             order.
         want: the variables to have, energy and mass from one another where need be; without it all there are: pt, eta, phi,
             m, E, or of files that have them the 27 or 25 of the xAOD study and E.
@@ -65,7 +64,7 @@ def load_jets(
         found.check(want)
     splits = SPLITS if split == "all" else (split,)
     if use_tfds is None:
-        use_tfds = importlib.util.find_spec("tensorflow_datasets") is not None
+        use_tfds = tfds_usable()
     if use_tfds:
         # It imports TensorFlow.
         from particle_zoo.data import jets_prepared

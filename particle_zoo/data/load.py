@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.data import ccd, timepix1, timepix3
+from particle_zoo.data.installed import tfds_usable
 from particle_zoo.data.source import Contents, Source
 from particle_zoo.data.splits import SPLITS
 from particle_zoo.errors import InputError
@@ -87,7 +86,7 @@ def load(
         classes: keep clusters of these classes, after the split.
         limit: keep the first so many.
         allow_empty: return an empty set instead of raising.
-        use_tfds: prepare and read through TFDS; by default where it is installed.
+        use_tfds: prepare and read through TFDS; by default where it and TensorFlow are installed.
 
     Raises:
         InputError: unknown names, unusable source files, or nothing left.
@@ -97,7 +96,7 @@ def load(
         raise InputError(f"--split must be {', '.join(SPLITS)} or all; received {split!r}")
     manual = Path(manual_dir) if manual_dir is not None else source.fetch(config, data_dir)
     if use_tfds is None:
-        use_tfds = importlib.util.find_spec("tensorflow_datasets") is not None
+        use_tfds = tfds_usable()
     if use_tfds:
         from particle_zoo.data import prepared
 

@@ -137,13 +137,15 @@ class JetAE(ZooModel):
         return ops.mean(ops.square(y_pred - ops.cast(x, "float32")))
 
 
-def _activate(x: Any, config: JetAEConfig, name: str) -> Any:
+def _activate(x: Any, config: JetAEConfig, name: str, dtype: str | None = None) -> Any:
     if config.activation == "tanh":
-        x = layers.Activation("tanh", name=f"{name}_tanh")(x)
+        x = layers.Activation("tanh", dtype=dtype, name=f"{name}_tanh")(x)
     else:
-        x = layers.LeakyReLU(0.01, name=f"{name}_leaky")(x)
+        x = layers.LeakyReLU(0.01, dtype=dtype, name=f"{name}_leaky")(x)
+    if not config.batch_norm:
+        return x
     # PyTorch's constants.
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x) if config.batch_norm else x
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, name=f"{name}_norm")(x)
 
 
 def _hidden(x: Any, units: int, config: JetAEConfig, name: str) -> Any:
@@ -172,7 +174,7 @@ def _encoder(config: JetAEConfig) -> keras.Model:
         x = _hidden(x, units, config, f"dense{i}")
     last = config.activation == "leaky_relu"
     z = layers.Dense(config.latent, name="latent", dtype="float32")(x)
-    return keras.Model(jets, _activate(z, config, "latent") if last else z, name="encoder")
+    return keras.Model(jets, _activate(z, config, "latent", "float32") if last else z, name="encoder")
 
 
 def _decoder(config: JetAEConfig) -> keras.Model:

@@ -171,7 +171,7 @@ def refine(
     rows: list[dict[str, float]] = []
     before: np.ndarray | None = None
     logs: dict[str, float] = {}
-    converged, step = False, 0
+    converged, step, taken = False, 0, 0
     while True:
         embedding, soft = model.assign(x)
         _check(soft, c.cluster_learning_rate, step)
@@ -181,7 +181,9 @@ def refine(
         rows.append({"step": step, **logs, "changed": changed, "smallest": sizes.min() / len(x)})
         if tell is not None:
             tell(rows[-1])
-        converged = changed < c.tolerance or changed == 0
+        # While the scale of the loss in float16 is too large, its steps are left out, and labels that stay say nothing.
+        taken, before_that = int(model.optimizer.iterations), taken
+        converged = taken > before_that and (changed < c.tolerance or changed == 0)
         if converged or step >= c.cluster_steps:
             break
         target, before = target_distribution(soft), labels

@@ -11,7 +11,7 @@ import pytest
 
 import particle_zoo
 from particle_zoo import Clusters
-from tests.conftest import shallow_efficientnet
+from tests.shallow import shallow_efficientnet
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from particle_zoo.simulation import optical_tpc
 from particle_zoo.simulation.jets import generate as generate_jets
 from particle_zoo.training.fit import compile_model
 from particle_zoo.weights import WEIGHTS, load_run, write_card
-from tests.conftest import shallow_efficientnet
+from tests.shallow import shallow_efficientnet
 
 NAMES = particle_zoo.list_models()
 

@@ -15,8 +15,8 @@ from particle_zoo import Clusters, InputError
 from particle_zoo.layers import InsertZeros
 from particle_zoo.losses import huber, per_hit, soft_dice
 from particle_zoo.models.effnet_ae.encoder import blocks, build_backbone, load_backbone_weights
-from tests.conftest import shallow_efficientnet
 from tests.models.conftest import built_shallow
+from tests.shallow import shallow_efficientnet
 
 # === Encoder ===
 

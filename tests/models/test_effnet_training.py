@@ -17,7 +17,7 @@ from particle_zoo.models.effnet_ae.recipe import adamw
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.training.fit import compile_model, fit
 from particle_zoo.training.fresh_statistics import batch_normalisations
-from tests.conftest import shallow_efficientnet
+from tests.shallow import shallow_efficientnet
 
 
 def create(name: str, **settings: Any) -> Any:

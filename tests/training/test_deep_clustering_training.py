@@ -46,6 +46,8 @@ class Recorder:
         self.centroids = np.zeros((2, 1), np.float32)
         self.seen: list[tuple[np.ndarray, np.ndarray, int]] = []
         self.broken = False
+        self.left_out = 0
+        self.optimizer = SimpleNamespace(iterations=0)
 
     def begin(self, stage: str) -> None:
         assert stage == "clustering"
@@ -65,6 +67,7 @@ class Recorder:
 
     def train_on_batch(self, x: np.ndarray, target: np.ndarray, return_dict: bool) -> dict[str, float]:
         self.seen.append((x[:, 0].astype(int), target, self.asked - 1))
+        self.optimizer.iterations += len(self.seen) > self.left_out
         return {"loss": 0.5, "kl": 0.25}
 
 
@@ -115,6 +118,15 @@ def test_the_tolerance_stops() -> None:
     loose = refine(Recorder(100, turns=5, tolerance=0.02), numbered(100), seed=0)
     assert loose.converged
     assert loose.n_iter == 3
+
+
+def test_labels_that_stay_because_no_step_was_taken_are_not_settled() -> None:
+    model = Recorder(12, turns=0)
+    model.left_out = 4
+    found = refine(model, numbered(12), seed=0)
+    # All of the first three steps and one of the next were left out, as under a scaled loss that overflows.
+    assert found.converged
+    assert found.n_iter == 6
 
 
 def test_the_most_steps_stop_too() -> None:

@@ -14,7 +14,7 @@ from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.feed import first_inputs
 from particle_zoo.training.fit import fit
 from particle_zoo.training.fresh_statistics import FreshStatistics, batch_normalisations
-from tests.conftest import shallow_efficientnet
+from tests.shallow import shallow_efficientnet
 
 
 @shallow_efficientnet()

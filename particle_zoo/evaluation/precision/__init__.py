@@ -1,0 +1,1 @@
+"""Whether trainings in mixed precision end where those in float32 do."""

@@ -1,0 +1,115 @@
+"""One model trained in float32 and in mixed precision, with several seeds."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from particle_zoo import registry
+from particle_zoo.cli import table
+from particle_zoo.errors import InputError
+from particle_zoo.evaluation.precision.noise import CONFIDENCE, judge
+
+REFERENCE = "float32"
+
+
+def compare(
+    name: str, settings: dict[str, Any], *, precisions: Sequence[str], seeds: int, quiet: bool = False, **source: Any
+) -> dict[str, Any]:
+    """Train a model by its recipe with every precision and seed, and print losses, metrics and verdicts.
+
+    The loss is that of the kept weights: the smallest of the validation, or of the training where nothing is validated. A
+    training in mixed precision that fails is part of the result; one in float32 is an error.
+
+    Args:
+        name: a registered model.
+        settings: overrides of its configuration.
+        precisions: dtype policies beside float32.
+        seeds: trainings of each, with seeds from 0.
+        quiet: do not tell each training.
+        source: dataset, data_dir, manual_dir, limit and, for clusters, classes, as `train` takes them.
+
+    Returns:
+        `model`, `settings`, `seeds`, `rows` with the `losses` of each precision and what `judge` says of them, and `metrics`,
+        the values of each by precision.
+
+    Raises:
+        InputError: unknown names or settings, unusable data, fewer than two seeds, or a training in float32 that fails.
+    """
+    if seeds < 2:
+        raise InputError(f"the noise of float32 takes 2 seeds or more; received {seeds}")
+    card = registry.info(name)
+    if source.get("classes") is None:
+        source.pop("classes", None)
+    elif card.task != "classifier":
+        raise InputError(f"{name} learns without classes; leave --classes out")
+    order = [REFERENCE, *(p for p in dict.fromkeys(precisions) if p != REFERENCE)]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for precision in order:
+        for seed in range(seeds):
+            result = _trained(card, settings, precision, seed, source)
+            found.setdefault(precision, []).append(result)
+            if not quiet:
+                click.echo(f"{name}, {precision}, seed {seed}: loss {result['loss']:.6g}", err=True)
+    losses = {precision: [one["loss"] for one in results] for precision, results in found.items()}
+    rows = [{"precision": p, "losses": losses[p], **judge(losses[p], losses[REFERENCE])} for p in order]
+    metrics = _metrics(found)
+    _show(name, rows, metrics, seeds)
+    for precision, results in found.items():
+        for said in dict.fromkeys(one["failed"] for one in results if "failed" in one):
+            click.echo(f"{precision}: {said}")
+    return {"model": name, "settings": settings, "seeds": seeds, "rows": rows, "metrics": metrics}
+
+
+def _trained(card: Any, settings: dict[str, Any], precision: str, seed: int, source: dict[str, Any]) -> dict[str, Any]:
+    """Loss and metrics of one training, or why it failed."""
+    from particle_zoo.training import session
+
+    given: dict[str, Any] = {**source, "seed": seed, "precision": precision}
+    with tempfile.TemporaryDirectory(prefix="particle-zoo.") as folder:
+        if card.task in session.TRAINERS:
+            job = importlib.import_module(session.TRAINERS[card.task]).prepare(card, settings, **given)
+            begin = job.train
+        else:
+            job = session.prepare(card, settings, **given)
+            begin = lambda path, quiet: session.train(job, path, quiet=quiet)  # noqa: E731
+        try:
+            metrics = begin(Path(folder), quiet=True)
+        except InputError as error:
+            if precision == REFERENCE:
+                raise
+            return {"loss": math.nan, "failed": str(error)}
+        history = pd.read_csv(Path(folder) / "history.csv")
+    loss = history["val_loss" if "val_loss" in history else "loss"].min()
+    values = {key: value for key, value in metrics.items() if isinstance(value, float) and "seconds" not in key}
+    return {"loss": float(loss), **values}
+
+
+def _metrics(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list[float]]]:
+    """Values of each metric by precision; of what failed, NaN."""
+    names = [key for key in found[REFERENCE][0] if key != "loss"]
+    return {name: {p: [one.get(name, math.nan) for one in runs] for p, runs in found.items()} for name in names}
+
+
+def _show(name: str, rows: list[dict[str, Any]], metrics: dict[str, dict[str, list[float]]], seeds: int) -> None:
+    title = f"{name}, {seeds} seeds; a difference below the noise is that of {CONFIDENCE:.0%} of such sets of float32"
+    columns = ("precision", "loss", "spread", "difference", "noise", "verdict")
+    keys = ("mean", "spread", "difference", "noise")
+    shown = [(row["precision"], *(f"{row[key]:.4g}" for key in keys), row["verdict"]) for row in rows]
+    shown[0] = (*shown[0][:3], "", f"{rows[0]['noise']:.4g}", "the reference")
+    table(title, columns, shown)
+    if metrics:
+        precisions = [row["precision"] for row in rows]
+        cells = [
+            (key, *(f"{np.mean(values[p]):.4g} ± {np.std(values[p], ddof=1):.2g}" for p in precisions))
+            for key, values in metrics.items()
+        ]
+        table("mean ± standard deviation over seeds", ("metric", *precisions), cells)

@@ -1,0 +1,229 @@
+"""Trainings in mixed precision: they end where those in float32 do, and go on where they stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import particle_zoo
+from particle_zoo.clusters import Clusters
+from particle_zoo.evaluation.precision.noise import judge, noise
+from particle_zoo.jets import FOUR_MOMENTUM
+from particle_zoo.simulation.jets import generate as generate_jets
+from particle_zoo.training.fit import compile_model, fit
+from particle_zoo.weights import load_run
+from tests import camera_runs
+from tests.jet_runs import write_run
+from tests.patch_files import simple_patches
+from tests.shallow import shallow_efficientnet
+
+MIXED = ("mixed_float16", "mixed_bfloat16")
+SEEDS = 3
+
+MODELS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "cnn": ("tiny_cnn", 10, {"size": 16, "learning_rate": 1e-2}),
+    "cnn_meta": ("cnn_meta", 8, {"size": 16, "filters": [4, 4, 4], "dense_units": [8], "learning_rate": 2e-2}),
+    "timepix_cnn": ("tiny_timepix_cnn", 8, {"size": 16, "learning_rate": 1e-2}),
+    "vae": ("tiny_vae", 10, {"learning_rate": 1e-2}),
+    "effnet_ae": ("tiny_effnet_ae", 4, {"size": 32, "accumulate": 1, "learning_rate": 1e-2}),
+    "effnet_classifier": ("tiny_effnet_classifier", 4, {"size": 32, "learning_rate": 3e-3}),
+    "pedestal_ae": ("tiny_pedestal_ae", 8, {"learning_rate": 3e-2}),
+    "dec": ("tiny_dec", 8, {"learning_rate": 1e-2}),
+    "jet_ae": ("tiny_jet_ae", 12, {"learning_rate": 2e-2}),
+    "jet_ae of the xAOD study": ("tiny_jet_ae", 8, {"learning_rate": 2e-2, "activation": "leaky_relu", "batch_norm": True}),
+}  # fmt: skip
+"""Models, steps and settings by what they stand for."""
+
+SCALE = 128.0
+"""Of the loss in float16. Keras starts at 32768 and leaves out every step that overflows: there are too few steps here."""
+
+
+@dataclass
+class Trained:
+    """A trained model, its loss after each step and its outputs."""
+
+    model: Any
+    losses: list[float]
+    outputs: dict[str, Any]
+
+    @property
+    def final(self) -> float:
+        """Mean of the last quarter of the losses."""
+        return float(np.mean(self.losses[-len(self.losses) // 4 :]))
+
+
+def trained(what: str, precision: str, seed: int, examples: Any) -> Trained:
+    name, steps, settings = MODELS[what]
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    with shallow_efficientnet():
+        model = particle_zoo.create(name, **settings)
+    model.preprocessor = model.preprocessor.fit(examples)
+    inputs = model.preprocess(examples)
+    classifies = particle_zoo.info(name).task == "classifier"
+    targets = np.unique(examples.labels, return_inverse=True)[1].astype(np.int32) if classifies else None
+    if hasattr(model, "begin"):
+        model.begin("pretraining")
+    else:
+        compile_model(model, steps)
+    model.run_eagerly = True
+    if precision == "mixed_float16":
+        model.optimizer.dynamic_scale.assign(SCALE)
+    losses = []
+    for _ in range(steps):
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(inputs, targets, return_dict=True)["loss"]))
+    found = model(inputs, training=False)
+    return Trained(model, losses, found if isinstance(found, dict) else {"output": found})
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def what(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def examples(what: str, three_classes: Clusters, timepix3: Clusters) -> Any:
+    card = particle_zoo.info(MODELS[what][0])
+    if card.task == "anomaly":
+        return camera_runs.frames(20, 1, shape=(40, 56))
+    if card.task == "deep_clustering":
+        return simple_patches(16)[0]
+    if card.task == "compression":
+        return generate_jets(200, seed=1).select(FOUR_MOMENTUM)
+    return three_classes[:32] if card.detector == "CCD" else timepix3[:16]
+
+
+@pytest.fixture(scope="module")
+def float32(what: str, examples: Any) -> list[Trained]:
+    """The same training with several seeds."""
+    return [trained(what, "float32", seed, examples) for seed in range(SEEDS)]
+
+
+@pytest.fixture(scope="module", params=MIXED)
+def mixed(request: pytest.FixtureRequest, what: str, examples: Any) -> Trained:
+    return trained(what, str(request.param), 0, examples)
+
+
+def test_a_mixed_training_ends_within_the_noise_of_float32(mixed: Trained, float32: list[Trained]) -> None:
+    reference = [one.final for one in float32]
+    spread = np.std(reference, ddof=1)
+    # A noise as large as what is learned would let anything pass.
+    learned = np.mean([one.losses[0] for one in float32]) - np.mean(reference)
+    assert spread < learned
+    # The same seed gave both the same weights and order: what is left is the precision.
+    assert abs(mixed.final - reference[0]) <= spread, (mixed.losses, reference)
+
+
+def test_weights_and_outputs_are_float32(mixed: Trained) -> None:
+    computed = {layer.compute_dtype for layer in mixed.model._flatten_layers() if layer.weights}
+    assert computed - {"float32"}, "no layer computes in half precision"
+    assert {keras.backend.standardize_dtype(value.dtype) for value in mixed.outputs.values()} == {"float32"}
+    assert all(np.isfinite(keras.ops.convert_to_numpy(value)).all() for value in mixed.outputs.values())
+    assert {keras.backend.standardize_dtype(weight.dtype) for weight in mixed.model.trainable_variables} == {"float32"}
+    if hasattr(mixed.model, "encoder"):
+        latent = mixed.model.encoder.outputs if not hasattr(mixed.model, "enlarger") else ()
+        assert {tensor.dtype for tensor in latent} <= {"float32", "int32"}
+
+
+# --- The scale of the loss in float16 ---
+
+
+def small(precision: str = "mixed_float16") -> Any:
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(0)
+    return particle_zoo.create("tiny_jet_ae", epochs=3)
+
+
+def test_the_scale_grows_while_gradients_are_finite_and_shrinks_where_they_are_not() -> None:
+    model, jets = small(), generate_jets(64, seed=1).select(FOUR_MOMENTUM)
+    inputs = model.preprocessor.fit(jets)(jets)
+    compile_model(model, 4)
+    model.run_eagerly = True
+    optimizer = model.optimizer
+    optimizer.dynamic_growth_steps = 2
+    optimizer.dynamic_scale.assign(8.0)
+    scales = []
+    for _ in range(4):
+        model.train_on_batch(inputs)
+        scales.append(float(optimizer.dynamic_scale))
+    assert scales == [8, 16, 16, 32]
+    before, taken = model.get_weights(), int(optimizer.iterations)
+    optimizer.dynamic_scale.assign(2.0**60)
+    model.train_on_batch(inputs)
+    assert float(optimizer.dynamic_scale) == 2.0**59
+    assert int(optimizer.iterations) == taken
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_resumed_mixed_training_ends_as_an_uninterrupted_one(three_classes: Clusters, tmp_path: Path) -> None:
+    def model() -> Any:
+        keras.config.set_dtype_policy("mixed_float16")
+        keras.utils.set_random_seed(0)
+        built = particle_zoo.create("tiny_cnn", size=16, epochs=2)
+        built.preprocessor = built.preprocessor.fit(three_classes)
+        return built
+
+    class Halted(keras.callbacks.Callback):
+        """Ends a training before its second epoch, as a kill would."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch:
+                raise KeyboardInterrupt
+
+    class Scaled(keras.callbacks.Callback):
+        """Starts with a scale that is not Keras's."""
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.model.optimizer.dynamic_scale.assign(512.0)
+
+    options: dict[str, Any] = {"classes": ("xray", "electron", "muon"), "batch_size": 32}
+    whole, halted, resumed = model(), model(), model()
+    fit(whole, three_classes, None, folder=tmp_path / "whole", callbacks=[Scaled()], **options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(halted, three_classes, None, folder=tmp_path / "halted", callbacks=[Scaled(), Halted()], **options)
+    fit(resumed, three_classes, None, folder=tmp_path / "halted", **options)
+    assert float(resumed.optimizer.dynamic_scale) == float(whole.optimizer.dynamic_scale) <= 512
+    for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_in_mixed_precision_loads_in_float32(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    folder = write_run(tmp_path / "run")
+    mixed, _ = load_run(folder)
+    keras.config.set_dtype_policy("float32")
+    full, _ = load_run(folder)
+    assert {layer.compute_dtype for layer in full._flatten_layers()} == {"float32"}
+    inputs = full.preprocess(generate_jets(50, seed=4).select(FOUR_MOMENTUM))
+    outputs = full(inputs, training=False)
+    assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
+    # Weights are the same; float16 keeps eleven bits.
+    np.testing.assert_allclose(mixed(inputs, training=False), outputs, atol=2e-2)
+    for ours, theirs in zip(full.get_weights(), mixed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# --- Verdicts ---
+
+
+def test_the_noise_is_as_large_as_differences_of_further_trainings() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.normal(3, 0.5, (2000, 5))
+    below = [abs(row[:3].mean() - row[3:].mean()) <= noise(row[:3], 2) for row in draws]
+    assert np.mean(below) == pytest.approx(0.95, abs=0.015)
+
+
+def test_verdicts() -> None:
+    reference = [1.0, 1.1, 0.9]
+    assert judge([1.05, 1.0, 1.1], reference)["verdict"] == "within the noise of float32"
+    assert judge([2.0, 2.1, 2.2], reference)["verdict"] == "worse than float32"
+    assert judge([0.2, 0.1, 0.3], reference)["verdict"] == "better than float32"
+    assert judge([1.0, float("nan"), 1.0], reference)["verdict"] == "fails"
