@@ -305,7 +305,7 @@ def test_bad_names_are_told_before_anything_runs(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     for names, error in (("cnn,cnn", InputError), (",", InputError), ("cnn,cmm", UnknownModelError)):
         arguments = ["training", "--models", names, "--json", str(path)]
-        with pytest.raises(error, match="received|unknown model 'cmm'"):
+        with pytest.raises(error, match=r"received|unknown model 'cmm'"):
             CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert not path.exists()
 

@@ -165,8 +165,9 @@ def _clocked(model: Any, waited: Any) -> Callable[[Any], Any]:
             data = iterator.get_next()
         with tf.control_dependencies(tf.nest.flatten(data)):
             got = tf.timestamp()
-        waited.assign_add(got - asked)
-        return step(data)
+        # The step, too, waits until the clock is read: where threads are few it would be read after the step.
+        with tf.control_dependencies([waited.assign_add(got - asked)]):
+            return step(tf.nest.map_structure(tf.identity, data))
 
     @tf.function(reduce_retracing=True, autograph=False)
     def function(iterator: Any) -> Any:
