@@ -130,6 +130,24 @@ class JetAE(ZooModel):
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends.tolist(), rates) if len(ends) else rates[0]
         return keras.optimizers.AdamW(rate, beta_1=0.9, beta_2=0.99, weight_decay=c.weight_decay)
 
+    def train_step(self, *arguments: Any) -> Any:
+        """As in Keras; under TensorFlow a batch of (steps, batch, variables) jets is so many steps, one after the other.
+
+        To fetch a batch takes TensorFlow a good part of such a step, and so do the conditions by which Keras's own
+        `steps_per_execution` looks for the end of the data.
+        """
+        if keras.backend.backend() != "tensorflow" or len(arguments[0][0].shape) == 2:
+            return super().train_step(*arguments)
+        import tensorflow as tf
+
+        ((group,),) = arguments
+        one, steps = super().train_step, group.shape[0]
+        start = tf.constant(1), one((group[0],))
+        # In order: every step needs the weights of the one before.
+        return tf.while_loop(
+            lambda i, _: i < steps, lambda i, _: (i + 1, one((group[i],))), start, parallel_iterations=1
+        )[1]
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:

@@ -184,12 +184,12 @@ def train_model(
     x = model.preprocess(training)
     batch = min(model.zoo_config.batch_size, len(x))
     steps, together = whole_executions(len(x) // batch)
-    compile_model(model, steps, steps_per_execution=together)
+    grouped = compile_together(model, steps, together)
     watched = ArrayBatches(model.preprocess(validation), WATCHED) if len(validation) else None
     return run_epochs(
         model,
-        partial(jet_batches, x, steps, batch, seed),
-        steps=steps,
+        partial(jet_batches, x, steps, batch, seed, grouped),
+        steps=steps // grouped,
         epochs=model.zoo_config.epochs,
         watched=watched,
         callbacks=callbacks,
@@ -235,14 +235,34 @@ def shuffled_jets(
         yield x[order].reshape(steps, batch, x.shape[1])
 
 
-def jet_batches(x: np.ndarray, steps: int, batch: int, seed: int, first_epoch: int, epochs: int) -> Any:
-    """All batches from one epoch to another, as `shuffled_jets` has them: tf.data under TensorFlow, else a generator."""
+def compile_together(model: Any, steps: int, together: int) -> int:
+    """Compile a model to do several steps at once; returns how many of them are one batch of `jet_batches`.
+
+    Under TensorFlow the model itself takes them from one batch, elsewhere Keras calls together what it fetches one by one.
+    """
+    grouped = keras.backend.backend() == "tensorflow"
+    compile_model(model, steps, steps_per_execution=1 if grouped else together)
+    return together if grouped else 1
+
+
+def jet_batches(x: np.ndarray, steps: int, batch: int, seed: int, grouped: int, first_epoch: int, epochs: int) -> Any:
+    """All batches from one epoch to another, as `shuffled_jets` has them.
+
+    Returns:
+        Under TensorFlow a tf.data.Dataset of (grouped, batch, variables) float32, of (batch, variables) with `grouped` 1;
+        elsewhere a generator of (batch, variables).
+    """
     whole = partial(shuffled_jets, x, steps, batch, seed, first_epoch, epochs)
     if keras.backend.backend() != "tensorflow":
         return ((part,) for shuffled in whole() for part in shuffled)
     import tensorflow as tf
 
-    # One Python call an epoch: one a batch would take as long as the step itself.
-    signature = tf.TensorSpec((steps, batch, x.shape[1]), tf.float32)
-    shuffled = tf.data.Dataset.from_generator(whole, output_signature=signature)
-    return shuffled.unbatch().map(lambda part: (part,)).prefetch(tf.data.AUTOTUNE)
+    shape = (grouped, batch, x.shape[1]) if grouped > 1 else (batch, x.shape[1])
+
+    def parts() -> Iterator[tuple[np.ndarray]]:
+        for shuffled in whole():
+            yield (shuffled.reshape(-1, *shape),)
+
+    # One Python call an epoch, while the one before is trained on.
+    signature = (tf.TensorSpec((steps // grouped, *shape), tf.float32),)
+    return tf.data.Dataset.from_generator(parts, output_signature=signature).prefetch(1).unbatch().prefetch(2)

@@ -17,6 +17,8 @@ from particle_zoo.jets import FOUR_MOMENTUM
 from particle_zoo.models.jet_ae import STAGES, JetAEConfig
 from particle_zoo.simulation.jets import generate
 from particle_zoo.train import train
+from particle_zoo.training import jets as jet_training
+from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.jets import train_model
 from particle_zoo.training.one_cycle import OneCycle
 from particle_zoo.weights import load_run
@@ -140,3 +142,49 @@ def test_what_the_report_proposes_trains_too(block: str) -> None:
     model.preprocessor = model.preprocessor.fit(jets)
     logs = train_model(model, jets, jets[:100])
     assert logs["val_loss"][-1] < 0.8 * logs["val_loss"][0]
+
+
+def test_steps_that_are_called_together_are_those_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jets = generate(660, seed=1)
+    found = []
+    for together in (64, 1):
+        monkeypatch.setattr(jet_training, "MOST_TOGETHER", together)
+        keras.utils.set_random_seed(0)
+        model = particle_zoo.create("tiny_jet_ae", epochs=4, batch_size=30, weight_decay=1e-2)
+        model.preprocessor = model.preprocessor.fit(jets)
+        folder = tmp_path / str(together)
+        folder.mkdir()
+        logs = train_model(model, jets, jets[:100], folder=folder)
+        assert int(model.optimizer.iterations) == 4 * 22
+        with np.load(folder / CHECKPOINT) as state:
+            kept = [state[f"v{i}"] for i in range(len(state.files) - 1)]
+        found.append((logs, values(model), kept))
+    (ours, our_weights, our_state), (theirs, their_weights, their_state) = found
+    for name, column in theirs.items():
+        np.testing.assert_allclose(ours[name], column, rtol=1e-5)
+    for mine, other in zip(our_weights + our_state, their_weights + their_state, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_checkpoint_of_steps_one_by_one_is_continued_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jets = generate(660, seed=1)
+    found = []
+    for first in (64, 1):
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        for epochs, together in ((2, first), (4, 64)):
+            monkeypatch.setattr(jet_training, "MOST_TOGETHER", together)
+            keras.utils.set_random_seed(0)
+            # A constant rate, which does not depend on the number of epochs.
+            settings = {"schedule": "staged", "stages": ((1, 1e-3),), "epochs": epochs, "batch_size": 30}
+            model = particle_zoo.create("tiny_jet_ae", **settings)
+            model.preprocessor = model.preprocessor.fit(jets)
+            train_model(model, jets, jets[:100], folder=folder)
+        assert list(pd.read_csv(folder / "history.csv")["epoch"]) == [0, 1, 2, 3]
+        found.append(values(model))
+    for mine, other in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)

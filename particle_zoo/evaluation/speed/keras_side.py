@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,43 +54,52 @@ def measure_training(
     """
     load_keras(precision)
     material = prepare(name, seed=seed, batch_size=batch_size, precision=precision)
-    model = compiled(material, other_jit=other_jit, other_together=other_together)
-    executed = int(model.steps_per_execution)
+    material = compiled(material, other_jit=other_jit, other_together=other_together)
     pace = Pace(steps, budget)
     loss = _fit(material, material.feed(0, MANY), pace)
     found = {**pace.result(material.batch_size), "wait_share": None}
     if wait:
         second = Pace(max(20, int(SHORT * steps)), max(1.0, SHORT * budget), SHORT)
         found["wait_share"] = _waiting(material, second)
-    return {**found, "loss": loss, "jit_compile": bool(model.jit_compile), "steps_per_execution": executed, **about()}
+    found |= {"jit_compile": bool(material.model.jit_compile), "steps_per_execution": steps_a_call(material)}
+    return {**found, "loss": loss, **about()}
 
 
-def compiled(material: Material, *, other_jit: bool = False, other_together: bool = False) -> Any:
-    """The model, compiled as in its own training or, for what is asked for, the other way."""
+def compiled(material: Material, *, other_jit: bool = False, other_together: bool = False) -> Material:
+    """The material with its model compiled as in its own training or, for what is asked for, the other way."""
     from particle_zoo.training.fit import compile_model
+    from particle_zoo.training.jets import compile_together
 
-    model = material.model
+    model, alone = material.model, material.together == 1 or other_together
     if material.card.task == "deep_clustering":
         model.begin("pretraining")
-    elif material.together > 1:
-        compile_model(model, material.steps, steps_per_execution=material.together)
-    else:
+    elif alone:
         compile_model(model, material.steps)
+    else:
+        grouped = compile_together(model, material.steps, material.together)
+        material = replace(material, together=grouped)
+    if material.single is not None and other_together:
+        material = replace(material, feed=material.single, together=1)
+    elif other_together:
+        model.steps_per_execution = TOGETHER
     if other_jit:
         model.jit_compile = not model.jit_compile
-    if other_together:
-        model.steps_per_execution = TOGETHER if model.steps_per_execution == 1 else 1
-    return model
+    return material
+
+
+def steps_a_call(material: Material) -> int:
+    """Training steps in one call of the compiled function."""
+    return int(material.together * material.model.steps_per_execution)
 
 
 def _fit(material: Material, feed: Any, pace: Pace) -> float:
     """Fit until the pace says that there were enough steps; returns the mean loss of the epoch, which waits for the device."""
     import keras
 
-    model, together = material.model, int(material.model.steps_per_execution)
+    model, together = material.model, steps_a_call(material)
 
     class Clock(keras.callbacks.Callback):
-        """Tells the pace of every execution."""
+        """Tells the pace of every call."""
 
         def on_train_begin(self, logs: Any = None) -> None:
             pace.begin()
@@ -102,11 +112,9 @@ def _fit(material: Material, feed: Any, pace: Pace) -> float:
                 pace.finish()
                 self.model.stop_training = True
 
-    epoch = MANY * material.steps
     # One epoch of the clock is many of the material: what Keras does between epochs is no part of a step.
-    history = model.fit(
-        feed, steps_per_epoch=epoch - epoch % together, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0
-    )
+    epoch = MANY * material.steps * TOGETHER // material.together
+    history = model.fit(feed, steps_per_epoch=epoch, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
     return float(history.history["loss"][-1])
 
 
@@ -165,8 +173,9 @@ def _clocked(model: Any, waited: Any) -> Callable[[Any], Any]:
             data = iterator.get_next()
         with tf.control_dependencies(tf.nest.flatten(data)):
             got = tf.timestamp()
-        waited.assign_add(got - asked)
-        return step(data)
+        # The step, too, waits until the clock is read: where threads are few it would be read after the step.
+        with tf.control_dependencies([waited.assign_add(got - asked)]):
+            return step(tf.nest.map_structure(tf.identity, data))
 
     @tf.function(reduce_retracing=True, autograph=False)
     def function(iterator: Any) -> Any:

@@ -42,7 +42,8 @@ class Material:
         feed: the same as `fit` takes it in the model's own training.
         steps: batches an epoch.
         batch_size: examples a batch.
-        together: steps that the model's own training calls at once.
+        together: steps that the model's own training does at once, in one batch of `feed`.
+        single: the same as `feed`, one step a batch; None where `feed` is that.
         ready: whether batches lie in memory, so that nothing is gained by drawing them ahead of the step.
         classes: class names of a classifier.
     """
@@ -54,6 +55,7 @@ class Material:
     steps: int
     batch_size: int
     together: int = 1
+    single: Callable[[int, int], Any] | None = None
     ready: bool = False
     classes: tuple[str, ...] = field(default=())
 
@@ -155,8 +157,8 @@ def _jets(card: ModelCard, config: Any, seed: int, precision: str) -> Material:
             for part in shuffled:
                 yield (part,)
 
-    feed = partial(jet_batches, x, steps, config.batch_size, seed)
-    return Material(card, model, batches, feed, steps, config.batch_size, together, ready=True)
+    feed, single = (partial(jet_batches, x, steps, config.batch_size, seed, grouped) for grouped in (together, 1))
+    return Material(card, model, batches, feed, steps, config.batch_size, together, single, ready=True)
 
 
 def _frames(card: ModelCard, config: Any, seed: int, precision: str) -> Material:
