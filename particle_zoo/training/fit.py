@@ -15,6 +15,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
+from particle_zoo.training import devices
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, first_inputs, training_batches
 from particle_zoo.training.fresh_statistics import FreshStatistics
@@ -175,19 +176,18 @@ def run_epochs(
     logs: dict[str, list[float]] = {}
     if first < epochs and not (checkpoint and checkpoint.finished):
         try:
-            result = model.fit(
+            logs = devices.current().fit(
+                model,
                 batches(first, epochs),
-                steps_per_epoch=steps,
-                initial_epoch=first,
+                steps=steps,
+                first=first,
                 epochs=epochs,
-                validation_data=watched,
+                watched=watched,
                 callbacks=all_callbacks,
-                shuffle=False,
                 verbose=verbose,
             )
         finally:
             interruption.restore()
-        logs = result.history
         if not np.isfinite(logs["loss"][-1]):
             raise InputError(
                 f"the loss is {logs['loss'][-1]} in epoch {first + len(logs['loss']) - 1}: the training diverged; lower "
