@@ -70,10 +70,15 @@ def strategy_fit(
         verbose: as in `Devices.fit`.
         agree: whether the chief wants to stop.
     """
-    metrics = _reported(model)
-    names = [metric.name for metric in metrics]
+    source = iter(batches)
+    start = next(source)
     with strategy.scope():
         twin = make_twin(model)
+    # Metrics of the compilation have no variables before they have seen what they compare.
+    for built in (model, twin):
+        built._symbolic_build(data_batch=start)
+    metrics = _reported(model)
+    names = [metric.name for metric in metrics]
     listeners = keras.callbacks.CallbackList(
         list(callbacks),
         add_history=True,
@@ -83,8 +88,8 @@ def strategy_fit(
         steps=steps,
         model=model,
     )
-    source = iter(batches)
-    learn = look = None
+    learn = StrategyStep(strategy, twin, names, start, training=True)
+    look = None
     logs: dict[str, Any] = {}
     model.stop_training = False
     listeners.on_train_begin()
@@ -92,8 +97,8 @@ def strategy_fit(
         listeners.on_epoch_begin(epoch)
         totals = _Totals(metrics)
         for step in range(steps):
-            batch = next(source)
-            learn = learn or StrategyStep(strategy, twin, names, batch, training=True)
+            batch = next(source) if start is None else start
+            start = None
             listeners.on_train_batch_begin(step)
             totals.add(*learn(batch))
             logs = totals.logs()

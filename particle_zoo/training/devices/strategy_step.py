@@ -38,7 +38,7 @@ class StrategyStep:
         # Every process traces the same function, whatever the sizes of its shares: collective operations are counted.
         self._run = tf.function(self._everywhere, input_signature=[tf.nest.flatten(specs)], autograph=False)
         self._waiting = tf.function(
-            lambda *leaves: self._everywhere(*leaves, update=False),
+            lambda leaves: self._everywhere(leaves, update=False),
             input_signature=[tf.nest.flatten(specs)],
             autograph=False,
         )
@@ -58,7 +58,7 @@ class StrategyStep:
         import tensorflow as tf
 
         leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(batch)]
-        waits = self.training and (int(self._iterations.value) + 1) % self._accumulate
+        waits = self.training and (int(keras.ops.convert_to_numpy(self._iterations.value)) + 1) % self._accumulate
         # Layers ask for these draws while the function is traced, which is in the first call.
         with global_draws():
             loss, count, *added = [t.numpy() for t in (self._waiting if waits else self._run)(leaves)]
@@ -99,6 +99,9 @@ class StrategyStep:
                 for metric in self.metrics:
                     if metric in _compiled(model):
                         metric.update_state(y, y_pred)
+            if type(model).compute_loss is keras.Model.compute_loss:
+                # Keras divides its own losses by the number of devices.
+                loss = loss * replicas
             # The mean over no examples is no number.
             loss = tf.where(count > 0, loss, 0.0)
             scaled = optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
