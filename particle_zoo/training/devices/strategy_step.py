@@ -44,7 +44,7 @@ class StrategyStep:
         )
         self._structure = specs
         self._accumulate = innermost(model.optimizer).gradient_accumulation_steps or 1
-        self._iterations = innermost(model.optimizer).iterations
+        self._iterations = innermost(model.optimizer)._iterations
 
     def __call__(self, batch: Any) -> tuple[float, float, list[list[np.ndarray]]]:
         """Do the step.
@@ -162,7 +162,7 @@ def _of_all_devices(optimizer: Any, accumulate: int, update: bool) -> Iterator[N
         if not update:
             for value, gradient in zip(held, gradients, strict=True):
                 value.assign_add(gradient)
-            optimizer.iterations.assign_add(1)
+            optimizer._iterations.assign_add(1)
             return
         apply([(g + value) / accumulate for g, value in zip(gradients, held, strict=True)], trainable_variables)
         for value in held:

@@ -1,0 +1,105 @@
+"""Several hosts under TensorFlow: `tf.distribute.MultiWorkerMirroredStrategy`, from TF_CONFIG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+
+from particle_zoo.errors import InputError, PeerLostError
+from particle_zoo.training.devices.meeting import meet
+from particle_zoo.training.devices.tensorflow_devices import MirroredDevices, check
+from particle_zoo.training.devices.tf_config import Cluster
+
+
+class SeveralHosts(MirroredDevices):
+    """The devices of all processes that TF_CONFIG names.
+
+    Args:
+        strategy: a `tf.distribute.MultiWorkerMirroredStrategy`.
+        cluster: its processes.
+    """
+
+    def __init__(self, strategy: Any, cluster: Cluster) -> None:
+        super().__init__(strategy)
+        self.process, self.processes = cluster.process, len(cluster.addresses)
+        self._agreed: dict[tuple[Any, ...], Any] = {}
+
+    @classmethod
+    def start(cls, cluster: Cluster, n: int | None) -> Self:
+        """Wait for the other processes and connect to them.
+
+        Args:
+            cluster: all processes.
+            n: devices of this one; None: all of its GPUs, or its processor.
+
+        Raises:
+            InputError: there are fewer devices, or the port is in use.
+            PeerLostError: the others did not come.
+        """
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpus:
+            check(n or 1, len(gpus), "GPU")
+            tf.config.set_visible_devices(gpus[: n or len(gpus)], "GPU")
+        elif n not in (None, 1):
+            raise InputError(
+                f"--devices {n}: with several hosts a process has one device on a processor; leave it out, or name one "
+                "more address a device in TF_CONFIG"
+            )
+        meet(cluster)
+        with _peers(len(cluster.addresses)):
+            return cls(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
+
+    def fit(self, *args: Any, **kwargs: Any) -> dict[str, list[float]]:
+        with _peers(self.processes):
+            return super().fit(*args, **kwargs)
+
+    def agree(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        import tensorflow as tf
+
+        # What can be summed between hosts; all sums are of one number and zeros.
+        wide = [np.asarray(v, np.float64 if np.issubdtype(v.dtype, np.floating) else np.int64) for v in values]
+        key = tuple((v.shape, v.dtype.name) for v in wide)
+        if key not in self._agreed:
+
+            def of_the_chief(parts: list[Any]) -> list[Any]:
+                context = tf.distribute.get_replica_context()
+                first = tf.equal(context.replica_id_in_sync_group, 0)
+                own = [tf.where(first, part, tf.zeros_like(part)) for part in parts]
+                return list(context.all_reduce(tf.distribute.ReduceOp.SUM, own))
+
+            def everywhere(parts: list[Any]) -> list[Any]:
+                found = self.strategy.run(of_the_chief, args=(parts,))
+                return [self.strategy.experimental_local_results(part)[0] for part in found]
+
+            self._agreed[key] = tf.function(everywhere, autograph=False)
+        with _peers(self.processes):
+            found = [part.numpy() for part in self._agreed[key]([tf.constant(v) for v in wide])]
+        return [part.astype(v.dtype) for part, v in zip(found, values, strict=True)]
+
+
+@contextmanager
+def _peers(processes: int) -> Iterator[None]:
+    """What TensorFlow says when another process has gone becomes one sentence."""
+    import tensorflow as tf
+
+    gone = (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+        tf.errors.FailedPreconditionError,
+        tf.errors.UnknownError,
+    )
+    try:
+        yield
+    except gone as error:
+        first = (str(error).strip().splitlines() or ["no more said"])[0]
+        raise PeerLostError(
+            f"another of the {processes} processes has ended: {first[:200]}; start all of them again with --resume"
+        ) from error
