@@ -48,7 +48,7 @@ def meet(cluster: Cluster, *, patience: float = PATIENCE) -> None:
 
 
 def _listen(address: str) -> socket.socket:
-    host, port = split(address)
+    _, port = split(address)
     door = socket.socket()
     # A port that a killed run has just left may be taken again; one that a process listens at may not.
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -25,7 +25,7 @@ class SeveralHosts(MirroredDevices):
     def __init__(self, strategy: Any, cluster: Cluster) -> None:
         super().__init__(strategy)
         self.process, self.processes = cluster.process, len(cluster.addresses)
-        self._agreed: dict[tuple[Any, ...], Any] = {}
+        self._agreed: Any = None
 
     @classmethod
     def start(cls, cluster: Cluster, n: int | None) -> Self:
@@ -61,25 +61,23 @@ class SeveralHosts(MirroredDevices):
     def agree(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
         import tensorflow as tf
 
-        # What can be summed between hosts; all sums are of one number and zeros.
-        wide = [np.asarray(v, np.float64 if np.issubdtype(v.dtype, np.floating) else np.int64) for v in values]
-        key = tuple((v.shape, v.dtype.name) for v in wide)
-        if key not in self._agreed:
+        # Numbers of devices sum up to one number and zeros; whole numbers below 2**53 keep their value.
+        flat = np.concatenate([np.ravel(v).astype(np.float64) for v in values])
+        if self._agreed is None:
 
-            def of_the_chief(parts: list[Any]) -> list[Any]:
+            def of_the_chief(part: Any) -> Any:
                 context = tf.distribute.get_replica_context()
                 first = tf.equal(context.replica_id_in_sync_group, 0)
-                own = [tf.where(first, part, tf.zeros_like(part)) for part in parts]
-                return list(context.all_reduce(tf.distribute.ReduceOp.SUM, own))
+                return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, part, tf.zeros_like(part)))
 
-            def everywhere(parts: list[Any]) -> list[Any]:
-                found = self.strategy.run(of_the_chief, args=(parts,))
-                return [self.strategy.experimental_local_results(part)[0] for part in found]
+            def everywhere(part: Any) -> Any:
+                return self.strategy.experimental_local_results(self.strategy.run(of_the_chief, args=(part,)))[0]
 
-            self._agreed[key] = tf.function(everywhere, autograph=False)
+            self._agreed = tf.function(everywhere, [tf.TensorSpec([None], tf.float64)], autograph=False)
         with _peers(self.processes):
-            found = [part.numpy() for part in self._agreed[key]([tf.constant(v) for v in wide])]
-        return [part.astype(v.dtype) for part, v in zip(found, values, strict=True)]
+            found = self._agreed(tf.constant(flat)).numpy()
+        parts = np.split(found, np.cumsum([v.size for v in values])[:-1])
+        return [part.reshape(v.shape).astype(v.dtype) for part, v in zip(parts, values, strict=True)]
 
 
 @contextmanager
