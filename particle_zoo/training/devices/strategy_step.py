@@ -154,20 +154,18 @@ def _of_all_devices(optimizer: Any, accumulate: int, update: bool) -> Iterator[N
 
     Keras sums them itself, and asks inside a device, where TensorFlow allows no other device to be waited for.
     """
-    import tensorflow as tf
 
     def accumulating(gradients: Any, variables: Any) -> None:
-        held = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)].value for v in variables]
+        held = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)] for v in variables]
         if not update:
-            for value, gradient in zip(held, gradients, strict=True):
-                value.assign_add(gradient)
+            optimizer._backend_increment_gradient_accumulators(gradients, held)
             return
-        gradients = [(g + value) / accumulate for g, value in zip(gradients, held, strict=True)]
+        before = [variable.value * 1 for variable in held]
+        gradients = [(g + value) / accumulate for g, value in zip(gradients, before, strict=True)]
         gradients = optimizer._clip_gradients(gradients)
         optimizer._apply_weight_decay(variables)
         optimizer._backend_update_step(gradients, variables, optimizer.learning_rate)
-        for value in held:
-            value.assign(tf.zeros_like(value))
+        optimizer._backend_increment_gradient_accumulators([-value for value in before], held)
 
     try:
         # Instance attributes in front of the methods of the class.
