@@ -81,16 +81,20 @@ class StrategyStep:
         replicas = context.num_replicas_in_sync
         start = total * context.replica_id_in_sync_group // replicas
         stop = total * (context.replica_id_in_sync_group + 1) // replicas
+        # With fewer examples than devices each device takes all of them for a part of one: layers fail without any.
+        few = total < replicas
+        start, stop = tf.where(few, 0, start), tf.where(few, total, stop)
+        copies = tf.where(few, float(replicas), 1.0)
         # The batch lies in the memory of the host, and only the part goes to the device.
         with tf.device("/device:CPU:0"):
             part = tf.nest.map_structure(lambda leaf: leaf[start:stop], batch)
-        count = tf.cast(stop - start, tf.float32)
+        count = tf.cast(stop - start, tf.float32) / copies
         share = count / tf.cast(total, tf.float32)
         x, y, weight = keras.utils.unpack_x_y_sample_weight(part)
         model, optimizer = self.model, self.model.optimizer
         with ExitStack() as stack:
             stack.enter_context(part_of(start, stop, total))
-            stack.enter_context(_shared(self.metrics, share))
+            stack.enter_context(_shared(self.metrics, share * copies))
             tape = stack.enter_context(tf.GradientTape())
             y_pred = model(x, training=self.training)
             zeros = [(v, tf.zeros(v.shape, v.dtype)) for metric in self.metrics for v in metric.variables]
@@ -102,10 +106,9 @@ class StrategyStep:
             if type(model).compute_loss is keras.Model.compute_loss:
                 # Keras divides its own losses by the number of devices.
                 loss = loss * replicas
-            # The mean over no examples is no number.
-            loss = tf.where(count > 0, loss, 0.0)
             scaled = optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
-        added = [tf.cast(scope.get_current_value(v), tf.float32) for metric in self.metrics for v in metric.variables]
+        counted = [scope.get_current_value(v) for metric in self.metrics for v in metric.variables]
+        added = [tf.cast(value, tf.float32) / copies for value in counted]
         sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.cast(loss, tf.float32) * count, count, *added])
         if self.training:
             weights = [variable.value for variable in model.trainable_variables]
