@@ -25,7 +25,7 @@ Part = TypeVar("Part")
 
 
 def run(command: click.Command, *, stopped: str = "stopped") -> NoReturn:
-    """Run a click command as a process: 0 on success, 2 with one sentence on bad input, 130 on Ctrl-C.
+    """Run a click command as a process: 0 on success, 2 with one sentence on bad input, 1 when another process was lost, 130 on Ctrl-C.
 
     Args:
         command: the command.
@@ -45,7 +45,7 @@ def run(command: click.Command, *, stopped: str = "stopped") -> NoReturn:
         sys.exit(2)
     except (ParticleZooError, OSError) as error:
         click.echo(f"error: {sentence(str(error))}", err=True)
-        sys.exit(2)
+        sys.exit(getattr(error, "exit_code", 2))
     except MemoryError as error:
         click.echo(
             f"error: out of memory ({sentence(str(error)) or 'no more said'}); use a smaller file or setting", err=True

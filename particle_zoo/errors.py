@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class ParticleZooError(Exception):
-    """Base of all errors that a command turns into one sentence and exit code 2."""
+    """Base of all errors that a command turns into one sentence and an exit code."""
+
+    exit_code = 2
 
 
 class InputError(ParticleZooError, ValueError):
@@ -21,3 +23,9 @@ class WeightsNotFoundError(ParticleZooError, FileNotFoundError):
     # OSError.__str__ would print the arguments as a tuple.
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class PeerLostError(ParticleZooError):
+    """Another process of a training on several hosts has ended, or did not come."""
+
+    exit_code = 1

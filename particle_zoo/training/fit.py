@@ -17,6 +17,7 @@ from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.pipelines.streamed import StreamedExamples
+from particle_zoo.training import devices
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, first_inputs, training_batches
 from particle_zoo.training.fresh_statistics import FreshStatistics
@@ -160,6 +161,10 @@ def run_epochs(
     """
     config = model.zoo_config
     monitor = "loss" if watched is None else "val_loss"
+    spread = devices.current()
+    if not spread.chief:
+        # One process keeps the run, tells where it goes on, and when it ends.
+        folder, verbose = None, 0
 
     interruption = Interruption()
     all_callbacks: list[keras.callbacks.Callback] = [interruption, keras.callbacks.TerminateOnNaN()]
@@ -176,22 +181,23 @@ def run_epochs(
         # The row before the state: a kill between the two leaves a row too many, which the resume removes.
         all_callbacks += [history, checkpoint]
 
+    if spread.processes > 1:
+        first = _agree(spread, model, epochs if checkpoint and checkpoint.finished else first)
     logs: dict[str, list[float]] = {}
     if first < epochs and not (checkpoint and checkpoint.finished):
         try:
-            result = model.fit(
+            logs = spread.fit(
+                model,
                 batches(first, epochs),
-                steps_per_epoch=steps,
-                initial_epoch=first,
+                steps=steps,
+                first=first,
                 epochs=epochs,
-                validation_data=watched,
+                watched=watched,
                 callbacks=all_callbacks,
-                shuffle=False,
                 verbose=verbose,
             )
         finally:
             interruption.restore()
-        logs = result.history
         if not np.isfinite(logs["loss"][-1]):
             raise InputError(
                 f"the loss is {logs['loss'][-1]} in epoch {first + len(logs['loss']) - 1}: the training diverged; lower "
@@ -205,3 +211,13 @@ def run_epochs(
     if checkpoint is not None and checkpoint.weights_path.exists():
         model.load_weights(checkpoint.weights_path)
     return logs
+
+
+def _agree(spread: devices.Devices, model: Any, first: int) -> int:
+    """Give the model of every process the state of the chief's; returns the epoch that the chief begins with."""
+    variables = Checkpoint.variables(model)
+    values = [np.asarray(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+    number, *values = spread.agree([np.array(first), *values])
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return int(number)

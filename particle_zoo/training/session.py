@@ -17,7 +17,7 @@ from particle_zoo.clusters import Clusters
 from particle_zoo.data.cluster_stream import ClusterStream
 from particle_zoo.errors import InputError
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import progressive, run_folder, snapshots
+from particle_zoo.training import devices, progressive, run_folder, snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.fit import fit
 
@@ -260,11 +260,13 @@ def train(
     from particle_zoo.training.pretrain import pretrained_weights
     from particle_zoo.weights import write_card
 
-    baseline.store(folder / "baseline.parquet", job.train)
+    spread = devices.current()
+    if spread.chief:
+        baseline.store(folder / "baseline.parquet", job.train)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
     settings = job.model.zoo_config.model_dump()
-    if settings.get("pretrain_epochs") and not (folder / CHECKPOINT).exists():
+    if settings.get("pretrain_epochs") and spread.decide(not (folder / CHECKPOINT).exists()):
         if not quiet:
             click.echo(
                 f"first {settings['pretrain_epochs']} epochs on {settings['pretrain_clusters']:,} simulated clusters"
@@ -281,6 +283,7 @@ def train(
         "callbacks": [*pictures, *callbacks],
     }
     fit(job.model, job.examples, job.validation, **options)
+    spread.dismiss()
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
     if job.stream is not None:
         metrics["train_n"] = len(job.stream)
