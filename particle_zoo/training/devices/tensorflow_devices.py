@@ -2,9 +2,106 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+import numpy as np
+
+from particle_zoo.errors import InputError
 from particle_zoo.training.devices.base import Devices
+
+LOGICAL = "xla_force_host_platform_device_count"
 
 
 def choose(n: int | None) -> Devices:
     """As `particle_zoo.training.devices.spread`."""
-    return Devices()
+    import tensorflow as tf
+
+    _divide_processor(tf)
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if n is None or n == 1:
+        return Devices()
+    found = [device.name for device in tf.config.list_logical_devices(kind)]
+    check(n, len(found), kind)
+    return MirroredDevices(tf.distribute.MirroredStrategy(found[:n]))
+
+
+def check(n: int, found: int, kind: str) -> None:
+    """Whether there are so many devices.
+
+    Args:
+        n: how many are wanted.
+        found: how many there are.
+        kind: GPU or CPU.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if n <= found:
+        return
+    there = f"there is 1 {kind}" if found == 1 else f"there are {found} {kind}s"
+    how = (
+        f"give --devices {found} or less"
+        if kind == "GPU"
+        else f"leave it out, or set XLA_FLAGS=--{LOGICAL}={n}, which divides the processor"
+    )
+    raise InputError(f"--devices {n}: {there}; {how}")
+
+
+def _divide_processor(tf: Any) -> None:
+    """Make as many logical processors as XLA_FLAGS says, as JAX does; nothing happens once TensorFlow has its devices."""
+    match = re.search(rf"--{LOGICAL}=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    cpus = tf.config.list_physical_devices("CPU")
+    if match is None or int(match[1]) < 2 or not cpus:
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * int(match[1]))
+    except RuntimeError:
+        return
+
+
+class MirroredDevices(Devices):
+    """The devices of a strategy with a copy of the variables on each.
+
+    Args:
+        strategy: a `tf.distribute.MirroredStrategy` or `tf.distribute.MultiWorkerMirroredStrategy`.
+    """
+
+    def __init__(self, strategy: Any) -> None:
+        self.strategy = strategy
+        self.number = strategy.num_replicas_in_sync
+
+    def scope(self) -> AbstractContextManager[Any]:
+        scope: AbstractContextManager[Any] = self.strategy.scope()
+        return scope
+
+    def fit(
+        self,
+        model: Any,
+        batches: Any,
+        *,
+        steps: int,
+        first: int,
+        epochs: int,
+        watched: Any,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int | str,
+    ) -> dict[str, list[float]]:
+        from particle_zoo.training.devices.strategy_fit import strategy_fit
+
+        return strategy_fit(
+            self.strategy,
+            model,
+            batches,
+            steps=steps,
+            first=first,
+            epochs=epochs,
+            watched=watched,
+            callbacks=callbacks,
+            verbose=verbose,
+            agree=lambda stop: bool(self.agree([np.array(int(stop))])[0]),
+        )
