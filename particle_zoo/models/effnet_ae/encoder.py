@@ -83,7 +83,7 @@ def build_backbone(
     for block in blocks(net):
         if block.residual:
             scale = net.get_layer(f"block{block.name}_project_bn").gamma
-            scale.assign(ops.zeros_like(scale))
+            scale.assign(ops.zeros(scale.shape))
     return net
 
 

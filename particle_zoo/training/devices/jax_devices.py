@@ -29,16 +29,23 @@ def choose(n: int | None) -> Devices:
         return Devices()
     here = jax.local_devices()
     number = len(here) if n is None else n
-    if number > len(here):
-        found = f"1 {here[0].platform}" if len(here) == 1 else f"{len(here)} {here[0].platform}s"
-        hint = f"; {LOGICAL}={number} makes as many of a processor" if here[0].platform == "cpu" else ""
-        raise InputError(f"--devices takes at most the {found} that JAX finds here; received {number}{hint}")
+    _check(number, len(here), here[0].platform.upper())
     if number == 1 and membership.processes == 1:
         return Devices()
     by_process: dict[int, list[jax.Device]] = {}
     for device in jax.devices():
         by_process.setdefault(device.process_index, []).append(device)
     return JaxDevices([device for _, own in sorted(by_process.items()) for device in own[:number]], membership)
+
+
+def _check(n: int, found: int, kind: str) -> None:
+    if n <= found:
+        return
+    there = f"there is 1 {kind}" if found == 1 else f"there are {found} {kind}s"
+    how = f"leave it out, or set {LOGICAL}={n}, which divides the processor"
+    if kind != "CPU":
+        how = f"give --devices {found} or less"
+    raise InputError(f"--devices {n}: {there}; {how}")
 
 
 class JaxDevices(Devices):

@@ -15,6 +15,7 @@ BATCH = "batch"
 """The axis of the mesh of devices, as `keras.distribution.DataParallel` calls it."""
 
 STEPS = ("train_step", "test_step")
+COMPILERS = ("make_train_function", "make_test_function")
 
 
 class Placement:
@@ -37,19 +38,20 @@ class Placement:
     @contextmanager
     def spread(self, model: Any) -> Iterator[None]:
         """A compiled model on all devices, each of which computes its rows in a step; afterwards on one again."""
-        self.scatter(model)
         for name in STEPS:
             setattr(model, name, self._divided(getattr(model, name)))
+        for name in COMPILERS:
+            setattr(model, name, self._scattered(model, getattr(model, name)))
         try:
             with self._distribution.scope():
                 yield
         finally:
-            for name in STEPS:
+            for name in (*STEPS, *COMPILERS):
                 delattr(model, name)
             # Compiled for all devices.
             model.train_function = model.test_function = model.predict_function = None
             # After an error buffers may be lost: what remains to be said is the error.
-            with suppress(RuntimeError, ValueError):
+            with suppress(Exception):
                 self.gather(model)
 
     def gather(self, model: Any) -> None:
@@ -67,6 +69,8 @@ class Placement:
         """Copy from the first device to all; what has not changed since `gather` is there still."""
         self.now = self.everywhere
         for variable in _variables(model):
+            if variable.value.sharding == self.everywhere:
+                continue
             part, whole = self._moved.get(id(variable), (None, None))
             if variable.value is not part:
                 whole = jax.make_array_from_process_local_data(self.everywhere, np.asarray(variable.value))
@@ -78,6 +82,15 @@ class Placement:
             return step(state, jax.tree.map(self._divide, data))
 
         return on_rows
+
+    def _scattered(self, model: Any, make: Callable[..., None]) -> Callable[..., None]:
+        """What compiles a step takes the places of its results from the variables, of which metrics have made some by then."""
+
+        def scattered(force: bool = False) -> None:
+            self.scatter(model)
+            make(force)
+
+        return scattered
 
     def _divide(self, array: Any) -> Any:
         if not array.ndim or array.shape[0] % self.number:
