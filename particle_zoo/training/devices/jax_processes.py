@@ -195,7 +195,8 @@ def loss(error: BaseException) -> BaseException | None:
 
 def lost(processes: int, error: BaseException) -> PeerLostError:
     """The sentence about it."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    # XLA puts the same words before the cause once for every computation that waits for it.
+    first = (str(error).strip() or type(error).__name__).splitlines()[0].rpartition("Error dispatching computation: ")[2]
     return PeerLostError(
         f"another of the {processes} processes has ended: {first}; start all of them again with --resume"
     )
