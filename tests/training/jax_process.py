@@ -52,14 +52,17 @@ def main(folder: Path, epochs: int, killed: int, number: int | None) -> None:
     found = devices.spread(number)
     with contextlib.ExitStack() as stack:
         stack.callback(found.close)
-        logs, weights = _train(found, folder, epochs, killed)
+        logs, weights = train(found, folder, epochs, killed)
         found.dismiss()
     # What a chief does alone.
     click.echo(json.dumps({"loss": logs["loss"], "val_loss": logs["val_loss"], "number": found.number}))
     np.savez(folder / "weights.npz", *weights)
 
 
-def _train(found: devices.Devices, folder: Path, epochs: int, killed: int) -> tuple[dict[str, list[float]], list[Any]]:
+def train(
+    found: devices.Devices, folder: Path, epochs: int, killed: int = -1
+) -> tuple[dict[str, list[float]], list[Any]]:
+    """Train; returns the logged values and the weights."""
     clusters = ccd.generate(120, seed=3)
     clusters = clusters[np.isin(clusters.labels, ["xray", "electron", "muon"])]
     classes = ("xray", "electron", "muon")
