@@ -1,7 +1,7 @@
 """One process of a training of several under JAX; `test_jax_devices` runs it.
 
-python jax_process.py FOLDER EPOCHS [KILLED] trains in FOLDER, where the chief alone reads and writes, and with KILLED ends
-this process without a word after so many epochs. The last line of its output is what the training came to, as JSON.
+`FOLDER EPOCHS` trains in FOLDER, where the chief alone reads and writes, and `--killed K` ends this process without a word
+in epoch K. The last line of its output is what the training came to, as JSON.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Killed(keras.callbacks.Callback):
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("epochs", type=int)
-@click.argument("killed", type=int, default=-1)
+@click.option("--killed", type=int, default=-1)
 @click.option("--devices", "number", type=int)
 def main(folder: Path, epochs: int, killed: int, number: int | None) -> None:
     """Train the classifier of the tests."""
