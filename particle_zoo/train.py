@@ -65,6 +65,12 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
 @click.option("--publish", is_flag=True, help="Put the result where particle_zoo.load(NAME) finds it.")
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    help="GPUs of this host, or logical processors, that share every batch; under TensorFlow or JAX.  [default: 1; with "
+    "TF_CONFIG or the variables of jax.distributed all of every host]",
+)
 @click.option("--profile", is_flag=True, help="Trace ten steps after the first five into RUN/profile, for Perfetto.")
 @click.option("--tensorboard", is_flag=True, help="Write the values of every epoch to RUN/tensorboard, too.")
 @precision_option
@@ -77,6 +83,7 @@ def train(
     resume: bool,
     force: bool,
     publish: bool,
+    devices: int | None,
     profile: bool,
     tensorboard: bool,
     quiet: bool,
@@ -93,20 +100,28 @@ def train(
     load_keras(options["precision"])
     from particle_zoo import registry
     from particle_zoo.training import run_folder, session
+    from particle_zoo.training.devices import spread
     from particle_zoo.training.observers import Observers
 
+    chosen = spread(devices)
     card = registry.info(name)
     overrides = parse_settings(settings, params)
     for key in ("epochs", "batch_size"):
         if options[key] is not None:
             overrides[key] = options[key]
     # Before minutes of preparation.
-    folder = run_folder.choose(name, output, resume=resume, force=force)
-    observers = Observers(folder, profile=profile, tensorboard=tensorboard)
+    folder = output or Path("runs") / name
+    if chosen.chief:
+        folder = run_folder.choose(name, output, resume=resume, force=force)
+    # Of several processes one looks at the folder, writes it and says what it does.
+    quiet = quiet or not chosen.chief
+    observers = Observers(folder, profile=profile and chosen.chief, tensorboard=tensorboard and chosen.chief)
     job, begin = (_frames if card.task in session.TRAINERS else _clusters)(card, overrides, options)
     if not quiet:
-        click.echo(f"{job.describe()}, into {folder}")
-    run_folder.start(folder, job.config(), resume=resume, force=force)
+        shared = f", on {chosen.number} devices" if chosen.number > 1 else ""
+        click.echo(f"{job.describe()}{shared}, into {folder}")
+    if chosen.chief:
+        run_folder.start(folder, job.config(), resume=resume, force=force)
     started = time.perf_counter()
     with observers as callbacks:
         metrics = begin(folder, quiet=quiet, callbacks=callbacks)

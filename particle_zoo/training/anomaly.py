@@ -22,7 +22,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, LIMIT
 from particle_zoo.pipelines.frames import PEDESTAL
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import fit, run_folder
+from particle_zoo.training import devices, fit, run_folder
 from particle_zoo.training.frame_crops import FrameCrops
 from particle_zoo.training.injection import EventBank
 from particle_zoo.training.session import digest
@@ -122,9 +122,11 @@ class AnomalyJob:
         from particle_zoo.evaluation.anomaly.after_training import finish
 
         pedestal: PedestalModel = self.model.preprocessor.pedestal
-        pedestal.save(folder / PEDESTAL)
+        if devices.current().chief:
+            pedestal.save(folder / PEDESTAL)
         started = time.perf_counter()
         self.fit(folder, 0 if quiet else (1 if sys.stdout.isatty() else 2), callbacks)
+        devices.current().dismiss()
         seconds = time.perf_counter() - started
         detector = self.detector()
         try:

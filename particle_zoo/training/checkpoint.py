@@ -66,7 +66,7 @@ class Checkpoint(keras.callbacks.Callback):
         if not self.path.exists():
             return 0
         state, values = read_state(self.path)
-        variables = self._variables(model)
+        variables = self.variables(model)
         if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
             raise InputError(f"{self.path} belongs to another model than {model.name}; choose another --output")
         for variable, value in zip(variables, values, strict=True):
@@ -101,7 +101,7 @@ class Checkpoint(keras.callbacks.Callback):
                 for k in ("wait", "stopped_epoch", "best", "best_epoch")
                 if (v := getattr(self.stopper, k, None)) is not None
             }
-        variables = self._variables(self.model)
+        variables = self.variables(self.model)
         state = {
             "epochs": self.epochs_done,
             "best": self.best,
@@ -114,7 +114,8 @@ class Checkpoint(keras.callbacks.Callback):
             np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
 
     @staticmethod
-    def _variables(model: keras.Model) -> list[Any]:
+    def variables(model: keras.Model) -> list[Any]:
+        """What a training of a compiled model changes: weights, seed generators and the optimizer's variables."""
         metrics = {id(v) for v in model.metrics_variables}
         own = [v for v in model.variables if id(v) not in metrics]
         return own + list(model.optimizer.variables)

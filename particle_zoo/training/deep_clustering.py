@@ -24,7 +24,7 @@ from particle_zoo.cli import replacing, write_json
 from particle_zoo.data.patches import Patches, load_patches
 from particle_zoo.errors import InputError
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import run_folder
+from particle_zoo.training import devices, run_folder
 from particle_zoo.training.cluster_checks import alarms, scan
 from particle_zoo.training.cluster_stages import Refinement, kmeans_start, pretrain, refine
 from particle_zoo.training.session import digest
@@ -113,9 +113,11 @@ class ClusteringJob:
             InputError: the training diverged, or k is larger than the number of patches.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        if devices.current().chief:
+            folder.mkdir(parents=True, exist_ok=True)
         x = self.model.preprocess(self.patches.images)
         self._pretrain(x, folder, quiet, callbacks)
+        # k-means and the few steps of the clustering are the work of one device.
         embedding = self.model.encode(x)
         model, table = self.model, None
         if model.zoo_config.k == "scan":
@@ -144,16 +146,19 @@ class ClusteringJob:
     ) -> None:
         path, history = folder / AUTOENCODER, folder / "history.csv"
         done = len(pd.read_csv(history)) if path.exists() and history.exists() else 0
-        if done < self.model.zoo_config.epochs:
-            if path.exists():
+        spread = devices.current()
+        if spread.decide(done < self.model.zoo_config.epochs):
+            if path.exists() and spread.chief:
                 # More epochs than before: where the best weights are looked for lie those of the clustering.
                 with replacing(folder / WEIGHTS) as temporary:
                     shutil.copyfile(path, temporary)
             # A bar on a terminal, one line an epoch in a log file.
             verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
             pretrain(self.model, x, seed=self.seed, callbacks=callbacks, folder=folder, verbose=verbose)
+            spread.dismiss()
             with replacing(path) as temporary:
                 shutil.copyfile(folder / WEIGHTS, temporary)
+        spread.dismiss()
         self.model.load_weights(path)
 
     def _with_clusters(self, k: int) -> Any:

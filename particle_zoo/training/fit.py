@@ -157,6 +157,10 @@ def run_epochs(
     """
     config = model.zoo_config
     monitor = "loss" if watched is None else "val_loss"
+    spread = devices.current()
+    if not spread.chief:
+        # One process keeps the run, tells where it goes on, and when it ends.
+        folder, verbose = None, 0
 
     interruption = Interruption()
     all_callbacks: list[keras.callbacks.Callback] = [interruption, keras.callbacks.TerminateOnNaN()]
@@ -173,10 +177,12 @@ def run_epochs(
         # The row before the state: a kill between the two leaves a row too many, which the resume removes.
         all_callbacks += [history, checkpoint]
 
+    if spread.processes > 1:
+        first = _agree(spread, model, epochs if checkpoint and checkpoint.finished else first)
     logs: dict[str, list[float]] = {}
     if first < epochs and not (checkpoint and checkpoint.finished):
         try:
-            logs = devices.current().fit(
+            logs = spread.fit(
                 model,
                 batches(first, epochs),
                 steps=steps,
@@ -201,3 +207,13 @@ def run_epochs(
     if checkpoint is not None and checkpoint.weights_path.exists():
         model.load_weights(checkpoint.weights_path)
     return logs
+
+
+def _agree(spread: devices.Devices, model: Any, first: int) -> int:
+    """Give the model of every process the state of the chief's; returns the epoch that the chief begins with."""
+    variables = Checkpoint.variables(model)
+    values = [np.asarray(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+    number, *values = spread.agree([np.array(first), *values])
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return int(number)

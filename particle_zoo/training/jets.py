@@ -17,7 +17,7 @@ from particle_zoo.data import jets as jet_data
 from particle_zoo.errors import InputError
 from particle_zoo.jets import VARIABLES, Jets
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import run_folder
+from particle_zoo.training import devices, run_folder
 from particle_zoo.training.fit import compile_model, run_epochs
 from particle_zoo.weights import load_run, write_card
 
@@ -103,6 +103,7 @@ class JetJob:
         verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
         options: dict[str, Any] = {"seed": self.seed, "folder": folder, "verbose": verbose, "callbacks": callbacks}
         train_model(self.model, self.training, self.validation, **options)
+        devices.current().dismiss()
         metrics = after_training(self.model, self.training, self.validation, folder)
         write_card(folder, self.model, {"metrics": metrics, "dataset": self.dataset})
         return metrics

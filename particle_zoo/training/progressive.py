@@ -9,7 +9,7 @@ import click
 import keras
 
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import snapshots
+from particle_zoo.training import devices, snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 
 
@@ -26,7 +26,7 @@ def grow(job: Any, folder: Path, *, verbose: int | str = 0) -> None:
     """
     config = job.model.zoo_config
     sizes = getattr(config, "progressive", ())
-    if not sizes or (folder / CHECKPOINT).exists():
+    if not sizes or devices.current().decide((folder / CHECKPOINT).exists()):
         return
     weights = job.model.get_weights()
     for stage, size in enumerate(sizes):
@@ -44,8 +44,9 @@ def _train(
     from particle_zoo.training.run_folder import trim_history
     from particle_zoo.training.session import build
 
-    folder.mkdir(parents=True, exist_ok=True)
-    trim_history(folder)
+    if devices.current().chief:
+        folder.mkdir(parents=True, exist_ok=True)
+        trim_history(folder)
     settings = job.model.zoo_config.model_dump()
     settings |= {"size": size, "progressive": (), "epochs": settings["progressive_epochs"]}
     model = build(card, settings, job.train, job.classes, seed=job.seed, precision=job.precision)

@@ -16,7 +16,7 @@ from particle_zoo import data, registry
 from particle_zoo.clusters import Clusters
 from particle_zoo.errors import InputError
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import progressive, run_folder, snapshots
+from particle_zoo.training import devices, progressive, run_folder, snapshots
 from particle_zoo.training.checkpoint import CHECKPOINT
 from particle_zoo.training.fit import fit
 
@@ -223,11 +223,13 @@ def train(
     from particle_zoo.training.pretrain import pretrained_weights
     from particle_zoo.weights import write_card
 
-    baseline.store(folder / "baseline.parquet", job.train)
+    spread = devices.current()
+    if spread.chief:
+        baseline.store(folder / "baseline.parquet", job.train)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
     settings = job.model.zoo_config.model_dump()
-    if settings.get("pretrain_epochs") and not (folder / CHECKPOINT).exists():
+    if settings.get("pretrain_epochs") and spread.decide(not (folder / CHECKPOINT).exists()):
         if not quiet:
             click.echo(
                 f"first {settings['pretrain_epochs']} epochs on {settings['pretrain_clusters']:,} simulated clusters"
@@ -244,6 +246,7 @@ def train(
         "callbacks": [*pictures, *callbacks],
     }
     fit(job.model, job.train, job.validation, **options)
+    spread.dismiss()
     metrics = report.after_training(job.model, job.train, job.validation, job.classes, folder)
     write_card(folder, job.model, {"metrics": metrics, "dataset": job.dataset, "classes": job.classes})
     return metrics

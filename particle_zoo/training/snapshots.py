@@ -11,6 +11,7 @@ import numpy as np
 from particle_zoo.cli import replacing
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.holy import CLASSES, classify
+from particle_zoo.training import devices
 
 FOLDER = "snapshots"
 """Name of their folder in a run folder."""
@@ -75,6 +76,6 @@ def callbacks(job: Any, folder: Path, stage: int = 0) -> list[keras.callbacks.Ca
         stage: as in `Snapshots`.
     """
     shown = getattr(job.model.zoo_config, "snapshots", 0)
-    if not shown:
+    if not shown or not devices.current().chief:
         return []
     return [Snapshots(folder, examples(job.validation if len(job.validation) else job.train, shown), stage)]

@@ -83,7 +83,9 @@ def pedestal() -> tuple[Any, Any]:
     model = registry.create("tiny_pedestal_ae_denoise" if False else "tiny_pedestal_ae", objective="denoise")
     dark = frames(10, 1, shape=(80, 104))
     model.preprocessor = model.preprocessor.fit(dark)
-    job = AnomalyJob(registry.info("tiny_pedestal_ae"), model, None, "", {"train": dark}, (), 3, "float32", None, "", "")  # type: ignore[arg-type, dict-item]
+    job = AnomalyJob(
+        registry.info("tiny_pedestal_ae"), model, None, "", {"train": dark}, (), 3, "float32", None, "", ""
+    )  # type: ignore[arg-type, dict-item]
     return model, job.fit()
 
 

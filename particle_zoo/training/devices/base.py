@@ -90,6 +90,14 @@ class Devices:
         """
         return list(values)
 
+    def decide(self, answer: bool) -> bool:
+        """The chief's answer to a question, on every process.
+
+        Raises:
+            PeerLostError: another process has ended.
+        """
+        return bool(self.agree([np.array(int(answer))])[0])
+
     def dismiss(self) -> None:
         """Let only the chief go on: what follows a training is the work of one process; the others end with exit code 0."""
         if not self.chief:

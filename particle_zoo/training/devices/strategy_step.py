@@ -44,7 +44,7 @@ class StrategyStep:
         )
         self._structure = specs
         self._accumulate = innermost(model.optimizer).gradient_accumulation_steps or 1
-        self._iterations = innermost(model.optimizer).iterations
+        self._iterations = innermost(model.optimizer)._iterations
 
     def __call__(self, batch: Any) -> tuple[float, float, list[list[np.ndarray]]]:
         """Do the step.
@@ -154,28 +154,30 @@ def _of_all_devices(optimizer: Any, accumulate: int, update: bool) -> Iterator[N
 
     Keras sums them itself, and asks inside a device, where TensorFlow allows no other device to be waited for.
     """
-    apply, sums = optimizer.apply, optimizer._all_reduce_sum_gradients
-    steps = optimizer.gradient_accumulation_steps
+    import tensorflow as tf
 
-    def accumulating(gradients: Any, trainable_variables: Any = None) -> None:
-        held = [a.value for a in optimizer._accumulated_gradients]
+    def accumulating(gradients: Any, variables: Any) -> None:
+        held = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)].value for v in variables]
         if not update:
             for value, gradient in zip(held, gradients, strict=True):
                 value.assign_add(gradient)
-            optimizer.iterations.assign_add(1)
             return
-        apply([(g + value) / accumulate for g, value in zip(gradients, held, strict=True)], trainable_variables)
+        gradients = [(g + value) / accumulate for g, value in zip(gradients, held, strict=True)]
+        gradients = optimizer._clip_gradients(gradients)
+        optimizer._apply_weight_decay(variables)
+        optimizer._backend_update_step(gradients, variables, optimizer.learning_rate)
         for value in held:
-            value.assign(value * 0)
+            value.assign(tf.zeros_like(value))
 
     try:
+        # Instance attributes in front of the methods of the class.
         optimizer._all_reduce_sum_gradients = list
         if accumulate > 1:
-            optimizer.apply, optimizer.gradient_accumulation_steps = accumulating, None
+            optimizer._backend_apply_gradients = accumulating
         yield
     finally:
-        optimizer._all_reduce_sum_gradients = sums
-        optimizer.apply, optimizer.gradient_accumulation_steps = apply, steps
+        for name in ("_all_reduce_sum_gradients", "_backend_apply_gradients"):
+            vars(optimizer).pop(name, None)
 
 
 def _signature(model: Any, batch: Any) -> Any:

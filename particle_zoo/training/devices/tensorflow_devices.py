@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
-import numpy as np
 
 from particle_zoo.errors import InputError
 from particle_zoo.training.devices.base import Devices
+from particle_zoo.training.devices.tf_config import read_cluster
 
 LOGICAL = "xla_force_host_platform_device_count"
 
@@ -21,6 +21,11 @@ def choose(n: int | None) -> Devices:
     """As `particle_zoo.training.devices.spread`."""
     import tensorflow as tf
 
+    cluster = read_cluster()
+    if cluster is not None:
+        from particle_zoo.training.devices.several_hosts import SeveralHosts
+
+        return SeveralHosts.start(cluster, n)
     _divide_processor(tf)
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     if n is None or n == 1:
@@ -103,5 +108,5 @@ class MirroredDevices(Devices):
             watched=watched,
             callbacks=callbacks,
             verbose=verbose,
-            agree=lambda stop: bool(self.agree([np.array(int(stop))])[0]),
+            agree=self.decide,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from particle_zoo.training.checkpoint import Checkpoint
 from particle_zoo.training.fresh_statistics import batch_normalisations
 
 
@@ -42,15 +43,8 @@ def make_twin(model: Any) -> Any:
 
 def copy_state(source: Any, target: Any) -> None:
     """Give a model the weights, seeds and optimizer state of another one of the same architecture."""
-    for theirs, ours in zip(state(source), state(target), strict=True):
+    for theirs, ours in zip(Checkpoint.variables(source), Checkpoint.variables(target), strict=True):
         ours.assign(keras.ops.convert_to_numpy(theirs.value))
-
-
-def state(model: Any) -> list[Any]:
-    """The variables that a training changes: weights, seed generators and the optimizer's."""
-    metrics = {id(variable) for variable in model.metrics_variables}
-    own = [variable for variable in model.variables if id(variable) not in metrics]
-    return own + list(model.optimizer.variables)
 
 
 def _levels(layer: Any) -> Iterator[Any]:
