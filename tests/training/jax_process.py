@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,9 @@ def train(
     settings = registry.config_class("tiny_cnn")(epochs=epochs, batch_size=16, learning_rate=1e-3).model_dump()
     # Its own seed for each: what the chief has counts.
     model = build(registry.info("tiny_cnn"), settings, clusters[:46], classes, seed=1 + found.process)
-    train = Examples(clusters[:46], model.preprocess, classes=classes, batch_size=16, seed=1, augment=True, shuffle=True)
+    train = Examples(
+        clusters[:46], model.preprocess, classes=classes, batch_size=16, seed=1, augment=True, shuffle=True
+    )
     watched = EpochBatches(Examples(clusters[-37:], model.preprocess, classes=classes, batch_size=32))
     compile_model(model, 50)
     checkpoint = Checkpoint(folder / "checkpoint.npz", folder / "model.weights.h5", "val_loss")

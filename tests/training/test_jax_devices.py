@@ -32,7 +32,11 @@ PROCESS = ("-m", "tests.training.jax_process")
 def start(*arguments: str, flags: str = "", **variables: str) -> subprocess.Popen[str]:
     """A Python of its own whose backend is JAX."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    own = {"KERAS_BACKEND": "jax", "XLA_FLAGS": f"{QUICK} {flags}", "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *sys.path]))}
+    own = {
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": f"{QUICK} {flags}",
+        "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *sys.path])),
+    }
     command = [sys.executable, *map(str, arguments)]
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=ROOT, env={**kept, **own, **variables}, **streams)
@@ -44,7 +48,14 @@ def pair(folder: Path, killed: int = -1) -> list[subprocess.Popen[str]]:
         port = free.getsockname()[1]
     variables = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2"}
     return [
-        start(*PROCESS, str(folder), "3", *(["--killed", str(killed)] if k == 0 else []), JAX_PROCESS_ID=str(k), **variables)
+        start(
+            *PROCESS,
+            str(folder),
+            "3",
+            *(["--killed", str(killed)] if k == 0 else []),
+            JAX_PROCESS_ID=str(k),
+            **variables,
+        )
         for k in (0, 1)
     ]
 
@@ -52,10 +63,11 @@ def pair(folder: Path, killed: int = -1) -> list[subprocess.Popen[str]]:
 def ends(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     """Exit code, output and errors of each."""
     try:
-        said = [process.communicate(timeout=300) for process in processes]
+        said = [process.communicate(timeout=900) for process in processes]
     finally:
         for process in processes:
             process.kill()
+            process.communicate()
     return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
 
 
@@ -67,7 +79,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(folder: Path) -> dict[str, Any]:
     """What the trainings of `two_jax_devices` came to, by name."""
-    program = start("-m", "tests.training.two_jax_devices", str(folder), flags="--xla_force_host_platform_device_count=2")
+    program = start(
+        "-m", "tests.training.two_jax_devices", str(folder), flags="--xla_force_host_platform_device_count=2"
+    )
     ((code, output, errors),) = ends([program])
     assert code == 0, errors
     return {name: value for line in output.splitlines() for name, value in json.loads(line).items()}

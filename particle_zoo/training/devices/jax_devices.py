@@ -133,4 +133,6 @@ class JaxDevices(Devices):
             lost = jax_processes.loss(error) if self.processes > 1 else None
             if lost is None:
                 raise
-            raise jax_processes.lost(self.processes, lost) from error
+            sentence = jax_processes.lost(self.processes, lost)
+            self._membership.abandon(sentence)
+            raise sentence from error

@@ -98,7 +98,7 @@ class Placement:
         return jax.lax.with_sharding_constraint(array, self.rows)
 
 
-class _Replicated(keras.distribution.DataParallel):  # type: ignore[misc]
+class _Replicated(keras.distribution.DataParallel):
     """Copies batches to all devices, where the compiled step takes its rows of them.
 
     Keras would divide them on their way, by the shape of the first batch of an epoch, and fail at a last one of fewer rows.
@@ -116,7 +116,7 @@ class _Replicated(keras.distribution.DataParallel):  # type: ignore[misc]
         return _Layout([None] * len(variable.shape), self.device_mesh, self._placement)
 
 
-class _Layout(keras.distribution.TensorLayout):  # type: ignore[misc]
+class _Layout(keras.distribution.TensorLayout):
     """Of variables that Keras makes while a model is spread: the sums of its metrics."""
 
     def __init__(self, axes: Sequence[None], mesh: keras.distribution.DeviceMesh, placement: Placement) -> None:

@@ -16,7 +16,6 @@ from typing import NoReturn
 
 import click
 import jax
-import numpy as np
 from jax.experimental import multihost_utils
 
 from particle_zoo.errors import InputError, PeerLostError
@@ -196,7 +195,9 @@ def loss(error: BaseException) -> BaseException | None:
 def lost(processes: int, error: BaseException) -> PeerLostError:
     """The sentence about it."""
     # XLA puts the same words before the cause once for every computation that waits for it.
-    first = (str(error).strip() or type(error).__name__).splitlines()[0].rpartition("Error dispatching computation: ")[2]
+    first = (
+        (str(error).strip() or type(error).__name__).splitlines()[0].rpartition("Error dispatching computation: ")[2]
+    )
     return PeerLostError(
         f"another of the {processes} processes has ended: {first}; start all of them again with --resume"
     )
