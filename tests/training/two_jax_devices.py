@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from particle_zoo import Clusters, registry, simulate
+from particle_zoo import Clusters, registry
 from particle_zoo.detectors.camera import CameraFrames
 from particle_zoo.errors import InputError
 from particle_zoo.jets import FOUR_MOMENTUM
@@ -82,15 +82,6 @@ def _note_rows(model: Any, rows: list[int]) -> None:
     model.compute_loss = noting
 
 
-def efficientnet() -> Found:
-    """Batch normalisation, whose statistics are renewed with the model of the callbacks, and hidden pixels."""
-    from keras.src.applications.efficientnet import EfficientNet
-
-    keras.applications.EfficientNetB0 = functools.partial(EfficientNet, 0.25, 0.1, 224)
-    found = simulate("timepix_300um", particle="proton", n=21, seed=4, spectrum="orbit")
-    return train("tiny_effnet_ae", 16, 5, found, size=32, batch_size=8, fresh_statistics=8)
-
-
 def jets() -> Found:
     """Several steps a call."""
     found = generate(237, seed=3).select(FOUR_MOMENTUM)
@@ -139,7 +130,6 @@ CASES: dict[str, Callable[[], Found]] = {
     "odd": lambda: train("tiny_cnn", 30, 5, three_classes(), batch_size=15),
     "float16": lambda: train("tiny_cnn", 64, 32, three_classes(), batch_size=32, precision="mixed_float16"),
     "vae": lambda: train("tiny_vae", 64, 5, three_classes(), batch_size=32),
-    "efficientnet": efficientnet,
     "jets": jets,
     "frames": frames,
     "patches": patches,
