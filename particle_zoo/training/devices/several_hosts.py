@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
@@ -97,7 +98,14 @@ def _peers(processes: int) -> Iterator[None]:
     try:
         yield
     except gone as error:
-        first = (str(error).strip().splitlines() or ["no more said"])[0]
         raise PeerLostError(
-            f"another of the {processes} processes has ended: {first[:200]}; start all of them again with --resume"
+            f"another of the {processes} processes has ended: {_reason(error)}; start all of them again with --resume"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The few words of TensorFlow's pages that say what happened."""
+    found = re.search(r"aborted by: *(?:[a-z]+: *)?([^\n]+)", str(error))
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = found[1] if found else (lines or [type(error).__name__])[-1]
+    return said.strip(" .")[:200]

@@ -81,16 +81,20 @@ class StrategyStep:
         replicas = context.num_replicas_in_sync
         start = total * context.replica_id_in_sync_group // replicas
         stop = total * (context.replica_id_in_sync_group + 1) // replicas
+        # With fewer examples than devices each device takes all of them for a part of one: layers fail without any.
+        few = total < replicas
+        start, stop = tf.where(few, 0, start), tf.where(few, total, stop)
+        copies = tf.where(few, float(replicas), 1.0)
         # The batch lies in the memory of the host, and only the part goes to the device.
         with tf.device("/device:CPU:0"):
             part = tf.nest.map_structure(lambda leaf: leaf[start:stop], batch)
-        count = tf.cast(stop - start, tf.float32)
+        count = tf.cast(stop - start, tf.float32) / copies
         share = count / tf.cast(total, tf.float32)
         x, y, weight = keras.utils.unpack_x_y_sample_weight(part)
         model, optimizer = self.model, self.model.optimizer
         with ExitStack() as stack:
             stack.enter_context(part_of(start, stop, total))
-            stack.enter_context(_shared(self.metrics, share))
+            stack.enter_context(_shared(self.metrics, share * copies))
             tape = stack.enter_context(tf.GradientTape())
             y_pred = model(x, training=self.training)
             zeros = [(v, tf.zeros(v.shape, v.dtype)) for metric in self.metrics for v in metric.variables]
@@ -102,10 +106,9 @@ class StrategyStep:
             if type(model).compute_loss is keras.Model.compute_loss:
                 # Keras divides its own losses by the number of devices.
                 loss = loss * replicas
-            # The mean over no examples is no number.
-            loss = tf.where(count > 0, loss, 0.0)
             scaled = optimizer.scale_loss(loss * tf.cast(share, loss.dtype))
-        added = [tf.cast(scope.get_current_value(v), tf.float32) for metric in self.metrics for v in metric.variables]
+        counted = [scope.get_current_value(v) for metric in self.metrics for v in metric.variables]
+        added = [tf.cast(value, tf.float32) / copies for value in counted]
         sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.cast(loss, tf.float32) * count, count, *added])
         if self.training:
             weights = [variable.value for variable in model.trainable_variables]
@@ -154,20 +157,18 @@ def _of_all_devices(optimizer: Any, accumulate: int, update: bool) -> Iterator[N
 
     Keras sums them itself, and asks inside a device, where TensorFlow allows no other device to be waited for.
     """
-    import tensorflow as tf
 
     def accumulating(gradients: Any, variables: Any) -> None:
-        held = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)].value for v in variables]
+        held = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)] for v in variables]
         if not update:
-            for value, gradient in zip(held, gradients, strict=True):
-                value.assign_add(gradient)
+            optimizer._backend_increment_gradient_accumulators(gradients, held)
             return
-        gradients = [(g + value) / accumulate for g, value in zip(gradients, held, strict=True)]
+        before = [variable.value * 1 for variable in held]
+        gradients = [(g + value) / accumulate for g, value in zip(gradients, before, strict=True)]
         gradients = optimizer._clip_gradients(gradients)
         optimizer._apply_weight_decay(variables)
         optimizer._backend_update_step(gradients, variables, optimizer.learning_rate)
-        for value in held:
-            value.assign(tf.zeros_like(value))
+        optimizer._backend_increment_gradient_accumulators([-value for value in before], held)
 
     try:
         # Instance attributes in front of the methods of the class.
