@@ -13,6 +13,9 @@ from particle_zoo.pipelines.streamed import StreamedExamples
 
 AnyExamples = Examples | StreamedExamples
 
+AHEAD = 4
+"""Batches of a stream that are made before they are needed."""
+
 
 class EpochBatches(keras.utils.PyDataset):
     """One fixed pass over unshuffled `Examples`, for validation and prediction on any backend."""
@@ -86,4 +89,6 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
         return tf.nest.pack_sequence_as(template, arrays)
 
     # One call at a time, in order: numpy holds the GIL anyway, and prefetching overlaps it with the training step.
-    return tf.data.Dataset.range(steps.start, steps.stop).map(lookup).prefetch(tf.data.AUTOTUNE)
+    # A tuned buffer grows by and by, which a training within bounded memory must not.
+    ahead = AHEAD if isinstance(examples, StreamedExamples) else tf.data.AUTOTUNE
+    return tf.data.Dataset.range(steps.start, steps.stop).map(lookup).prefetch(ahead)

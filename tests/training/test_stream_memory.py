@@ -126,7 +126,7 @@ def test_a_training_on_a_set_larger_than_memory(large: dict[str, Any], tmp_path:
         str(tmp_path),
         str(ALLOWANCE),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     resident, *more = done.stdout.splitlines()
     metrics = json.loads((tmp_path / "streamed" / "metrics.json").read_text())
     assert metrics["epochs"] == 10
