@@ -38,14 +38,13 @@ import os, signal, sys
 from particle_zoo.cli import load_keras
 load_keras()
 from particle_zoo.training.devices.strategy_step import StrategyStep
-step, done = StrategyStep.__call__, []
+step, done, mode = StrategyStep.__call__, [], sys.argv.pop(1)
 def counted(self, batch):
     done.append(1)
-    if len(done) == {KILLED_IN_STEP} and sys.argv[1] == "killed":
+    if len(done) == {KILLED_IN_STEP} and mode == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch)
 StrategyStep.__call__ = counted
-del sys.argv[1]
 from particle_zoo.train import main
 main()
 """

@@ -130,7 +130,7 @@ def strategy_fit(
 
 def _reported(model: Any) -> list[Any]:
     """The metrics whose values are logged, in Keras's order, without the loss."""
-    single = []
+    single: list[Any] = []
     for metric in model.metrics:
         inner = getattr(metric, "metrics", None)
         single += [metric] if inner is None else inner
