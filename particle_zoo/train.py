@@ -110,6 +110,7 @@ def train(
     from particle_zoo.training.observers import Observers
 
     chosen = spread(devices)
+    click.get_current_context().call_on_close(chosen.close)
     card = registry.info(name)
     overrides = parse_settings(settings, params)
     for key in ("epochs", "batch_size"):
@@ -122,7 +123,12 @@ def train(
     # Of several processes one looks at the folder, writes it and says what it does.
     quiet = quiet or not chosen.chief
     observers = Observers(folder, profile=profile and chosen.chief, tensorboard=tensorboard and chosen.chief)
+    if not chosen.chief:
+        # The chief prepares the data set, alone.
+        chosen.decide(True)
     job, begin = (_frames if card.task in session.TRAINERS else _clusters)(card, overrides, options)
+    if chosen.chief:
+        chosen.decide(True)
     if not quiet:
         shared = f", on {chosen.number} devices" if chosen.number > 1 else ""
         click.echo(f"{job.describe()}{shared}, into {folder}")

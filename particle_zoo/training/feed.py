@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -65,8 +67,18 @@ def _filled_up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _generate(examples: AnyExamples, steps: range) -> Iterator[tuple[Any, ...]]:
-    for step in steps:
-        yield packed(examples, step)
+    # While a step computes, a thread makes the batches of the next ones.
+    worker = ThreadPoolExecutor(1, "batches")
+    waiting: deque[Future[tuple[Any, ...]]] = deque()
+    try:
+        for step in steps:
+            waiting.append(worker.submit(packed, examples, step))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        worker.shutdown(cancel_futures=True)
 
 
 def _tf_batches(examples: AnyExamples, steps: range) -> Any:

@@ -240,7 +240,10 @@ def compile_together(model: Any, steps: int, together: int) -> int:
     """Compile a model to do several steps at once; returns how many of them are one batch of `jet_batches`.
 
     Under TensorFlow the model itself takes them from one batch, elsewhere Keras calls together what it fetches one by one.
+    Several devices share single steps.
     """
+    if devices.current().number > 1:
+        together = 1
     grouped = keras.backend.backend() == "tensorflow"
     compile_model(model, steps, steps_per_execution=1 if grouped else together)
     return together if grouped else 1

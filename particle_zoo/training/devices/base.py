@@ -10,6 +10,11 @@ import click
 import keras
 import numpy as np
 
+from particle_zoo.errors import InputError
+
+LOGICAL = "xla_force_host_platform_device_count"
+"""The flag of XLA_FLAGS that divides a processor into logical devices."""
+
 
 class Devices:
     """One device in one process; what spreads a training over several overrides this.
@@ -105,3 +110,25 @@ class Devices:
 
     def close(self) -> None:
         """Give up the connections to other processes; also after an error."""
+
+
+def check(n: int, found: int, kind: str) -> None:
+    """Whether there are so many devices.
+
+    Args:
+        n: how many are wanted.
+        found: how many there are.
+        kind: GPU or CPU.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if n <= found:
+        return
+    there = f"there is 1 {kind}" if found == 1 else f"there are {found} {kind}s"
+    how = (
+        f"give --devices {found} or less"
+        if kind == "GPU"
+        else f"leave it out, or set XLA_FLAGS=--{LOGICAL}={n}, which divides the processor"
+    )
+    raise InputError(f"--devices {n}: {there}; {how}")

@@ -13,13 +13,9 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
-from particle_zoo.errors import InputError
 from particle_zoo.training.devices import jax_processes
-from particle_zoo.training.devices.base import Devices
+from particle_zoo.training.devices.base import Devices, check
 from particle_zoo.training.devices.jax_placement import Gather, Placement, Scatter
-
-LOGICAL = "XLA_FLAGS=--xla_force_host_platform_device_count"
-"""What makes several devices of one processor."""
 
 
 def choose(n: int | None) -> Devices:
@@ -29,23 +25,13 @@ def choose(n: int | None) -> Devices:
         return Devices()
     here = jax.local_devices()
     number = len(here) if n is None else n
-    _check(number, len(here), here[0].platform.upper())
+    check(number, len(here), here[0].platform.upper())
     if number == 1 and membership.processes == 1:
         return Devices()
     by_process: dict[int, list[jax.Device]] = {}
     for device in jax.devices():
         by_process.setdefault(device.process_index, []).append(device)
     return JaxDevices([device for _, own in sorted(by_process.items()) for device in own[:number]], membership)
-
-
-def _check(n: int, found: int, kind: str) -> None:
-    if n <= found:
-        return
-    there = f"there is 1 {kind}" if found == 1 else f"there are {found} {kind}s"
-    how = f"leave it out, or set {LOGICAL}={n}, which divides the processor"
-    if kind != "CPU":
-        how = f"give --devices {found} or less"
-    raise InputError(f"--devices {n}: {there}; {how}")
 
 
 class JaxDevices(Devices):

@@ -10,9 +10,12 @@ from typing import Any, Self
 import numpy as np
 
 from particle_zoo.errors import InputError, PeerLostError
+from particle_zoo.training.devices.base import check
 from particle_zoo.training.devices.meeting import meet
-from particle_zoo.training.devices.tensorflow_devices import MirroredDevices, check
+from particle_zoo.training.devices.tensorflow_devices import MirroredDevices
 from particle_zoo.training.devices.tf_config import Cluster
+
+_OF_PEERS = re.compile(r"collective|/job:|connection|socket|peer|heartbeat|grpc|incarnation", re.IGNORECASE)
 
 
 class SeveralHosts(MirroredDevices):
@@ -91,13 +94,14 @@ def _peers(processes: int) -> Iterator[None]:
         tf.errors.AbortedError,
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
-        tf.errors.FailedPreconditionError,
-        tf.errors.UnknownError,
     )
+    # These may be anything.
+    perhaps = (tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.UnknownError)
     try:
         yield
-    except gone as error:
+    except (*gone, *perhaps) as error:
+        if isinstance(error, perhaps) and not _OF_PEERS.search(str(error)):
+            raise
         raise PeerLostError(
             f"another of the {processes} processes has ended: {_reason(error)}; start all of them again with --resume"
         ) from error

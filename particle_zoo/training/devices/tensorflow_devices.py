@@ -11,11 +11,8 @@ from typing import Any
 
 import keras
 
-from particle_zoo.errors import InputError
-from particle_zoo.training.devices.base import Devices
+from particle_zoo.training.devices.base import LOGICAL, Devices, check
 from particle_zoo.training.devices.tf_config import read_cluster
-
-LOGICAL = "xla_force_host_platform_device_count"
 
 
 def choose(n: int | None) -> Devices:
@@ -44,28 +41,6 @@ def _strategy(devices: tuple[str, ...], kind: str) -> Any:
     # Logical processors share their memory, and have nothing to gain from sums in rings.
     sums = None if kind == "GPU" else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=sums)
-
-
-def check(n: int, found: int, kind: str) -> None:
-    """Whether there are so many devices.
-
-    Args:
-        n: how many are wanted.
-        found: how many there are.
-        kind: GPU or CPU.
-
-    Raises:
-        InputError: there are fewer.
-    """
-    if n <= found:
-        return
-    there = f"there is 1 {kind}" if found == 1 else f"there are {found} {kind}s"
-    how = (
-        f"give --devices {found} or less"
-        if kind == "GPU"
-        else f"leave it out, or set XLA_FLAGS=--{LOGICAL}={n}, which divides the processor"
-    )
-    raise InputError(f"--devices {n}: {there}; {how}")
 
 
 def _divide_processor(tf: Any) -> None:
