@@ -136,11 +136,11 @@ class JetAE(ZooModel):
         To fetch a batch takes TensorFlow a good part of such a step, and so do the conditions by which Keras's own
         `steps_per_execution` looks for the end of the data.
         """
-        if keras.backend.backend() != "tensorflow" or len(arguments[0][0].shape) == 2:
+        group = keras.utils.unpack_x_y_sample_weight(arguments[0])[0] if len(arguments) == 1 else None
+        if keras.backend.backend() != "tensorflow" or len(group.shape) == 2:
             return super().train_step(*arguments)
         import tensorflow as tf
 
-        ((group,),) = arguments
         one, steps = super().train_step, group.shape[0]
         start = tf.constant(1), one((group[0],))
         # In order: every step needs the weights of the one before.

@@ -18,6 +18,13 @@ AnyExamples = Examples | StreamedExamples
 AHEAD = 4
 """Batches of a stream that are made before they are needed."""
 
+_failures: list[BaseException] = []
+
+
+def failure() -> BaseException | None:
+    """What went wrong while the latest batch was made, if anything: TensorFlow makes an error of its own of it."""
+    return _failures.pop() if _failures else None
+
 
 class EpochBatches(keras.utils.PyDataset):
     """One fixed pass over unshuffled `Examples`, for validation and prediction on any backend."""
@@ -92,10 +99,15 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
         (None, *leaf.shape[1:]) if fixed or leaf.ndim < 3 else (None, None, None, leaf.shape[-1]) for leaf in leaves
     ]
 
+    def make(step: np.ndarray) -> list[np.ndarray]:
+        try:
+            return list(tf.nest.flatten(packed(examples, int(step))))
+        except Exception as error:
+            _failures.append(error)
+            raise
+
     def lookup(step: Any) -> Any:
-        arrays = tf.numpy_function(
-            lambda s: tf.nest.flatten(packed(examples, int(s))), [step], [leaf.dtype for leaf in leaves], stateful=False
-        )
+        arrays = tf.numpy_function(make, [step], [leaf.dtype for leaf in leaves], stateful=False)
         for array, shape in zip(arrays, shapes, strict=True):
             array.set_shape(shape)
         return tf.nest.pack_sequence_as(template, arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from particle_zoo.evaluation.batches import fitting
 from particle_zoo.pipelines.balance import flat_probabilities
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.pipelines.streamed import StreamedExamples
-from particle_zoo.training import devices
+from particle_zoo.training import devices, feed
 from particle_zoo.training.checkpoint import CHECKPOINT, Checkpoint
 from particle_zoo.training.feed import EpochBatches, first_inputs, training_batches
 from particle_zoo.training.fresh_statistics import FreshStatistics
@@ -157,7 +158,8 @@ def run_epochs(
         The logged values by name, one an epoch of this call.
 
     Raises:
-        InputError: the training diverged; nothing of a diverged epoch is kept.
+        InputError: the training diverged; nothing of a diverged epoch is kept. Or a batch could not be made.
+        MemoryError: there was too little for a batch.
     """
     config = model.zoo_config
     monitor = "loss" if watched is None else "val_loss"
@@ -173,7 +175,7 @@ def run_epochs(
     if config.patience:
         stopper = keras.callbacks.EarlyStopping(monitor, patience=config.patience)
         all_callbacks.append(stopper)
-    first, checkpoint = 0, None
+    first, checkpoint, history = 0, None, None
     if folder is not None:
         checkpoint = Checkpoint(folder / CHECKPOINT, folder / "model.weights.h5", monitor, stopper)
         first = checkpoint.restore(model)
@@ -185,6 +187,8 @@ def run_epochs(
         first = _agree(spread, model, epochs if checkpoint and checkpoint.finished else first)
     logs: dict[str, list[float]] = {}
     if first < epochs and not (checkpoint and checkpoint.finished):
+        feed.failure()
+        failed = None
         try:
             logs = spread.fit(
                 model,
@@ -196,8 +200,19 @@ def run_epochs(
                 callbacks=all_callbacks,
                 verbose=verbose,
             )
+        except Exception:
+            failed = feed.failure()
+            if failed is None:
+                raise
         finally:
             interruption.restore()
+            if history is not None and history.csv_file is not None:
+                # Keras closes it at the end of a training that has one.
+                history.csv_file.close()
+        if failed is not None:
+            # Its threads would be waited for when Python ends, and they for Python.
+            gc.collect()
+            raise failed
         if not np.isfinite(logs["loss"][-1]):
             raise InputError(
                 f"the loss is {logs['loss'][-1]} in epoch {first + len(logs['loss']) - 1}: the training diverged; lower "

@@ -86,7 +86,6 @@ class _Killed(keras.callbacks.Callback):
             raise RuntimeError("killed")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_killed_within_an_epoch_goes_on_as_if_nothing_had_happened(
     pixels: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,3 +164,20 @@ def test_a_damaged_file_is_one_sentence_and_leaves_no_run(source: list[str], tmp
     with pytest.raises(InputError, match="is damaged after byte"):
         run("tiny_cnn", *source[:4], "--data-dir", other, "--stream", "--output", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_damaged_during_a_training_is_one_sentence_too(source: list[str], tmp_path: Path) -> None:
+    other = shutil.copytree(source[5], tmp_path / "data")
+    (path,) = other.rglob("*-train.tfrecord*")
+
+    class Damage(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            path.write_bytes(bytes(path.stat().st_size))
+
+    whole = fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "fit", lambda *a, **o: whole(*a, **o | {"callbacks": [*o["callbacks"], Damage()]}))
+        with pytest.raises(InputError, match="is damaged after byte") as error:
+            run("tiny_cnn", *source[:4], "--data-dir", other, "--stream", "--epochs", 9, "--output", tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert error.value.__context__ is None
