@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+HALVING = (1, 2, 3, 5)
+"""Stages of an EfficientNet that halve an image; the stem halves it too."""
 
 
 @contextmanager
-def shallow_efficientnet() -> Iterator[None]:
-    """EfficientNetB0 and B1 with one block a stage and a quarter of the width, where a test is about what is done with them."""
-    import keras
-    from keras.src.applications.efficientnet import EfficientNet
+def shallow_efficientnet(*, halving_only: bool = False) -> Iterator[None]:
+    """EfficientNetB0 and B1 with one block a stage and a quarter of the width, where a test is about what is done with them.
 
+    Args:
+        halving_only: leave out the stages that keep the size, where every layer costs a compilation.
+    """
+    import keras
+    from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS, EfficientNet
+
+    stages: dict[str, Any] = {}
+    if halving_only:
+        stages["blocks_args"] = [copy.deepcopy(DEFAULT_BLOCKS_ARGS[i]) for i in HALVING]
     names = ("EfficientNetB0", "EfficientNetB1")
     before = {name: getattr(keras.applications, name) for name in names}
     try:
         for name in names:
-            setattr(keras.applications, name, functools.partial(EfficientNet, 0.25, 0.1, 224))
+            setattr(keras.applications, name, functools.partial(EfficientNet, 0.25, 0.1, 224, **stages))
         yield
     finally:
         for name, network in before.items():

@@ -136,7 +136,7 @@ class JetAE(ZooModel):
         To fetch a batch takes TensorFlow a good part of such a step, and so do the conditions by which Keras's own
         `steps_per_execution` looks for the end of the data.
         """
-        group = keras.utils.unpack_x_y_sample_weight(arguments[0])[0] if len(arguments) == 1 else None
+        group: Any = keras.utils.unpack_x_y_sample_weight(arguments[0])[0] if len(arguments) == 1 else None
         if keras.backend.backend() != "tensorflow" or len(group.shape) == 2:
             return super().train_step(*arguments)
         import tensorflow as tf

@@ -31,7 +31,7 @@ class Without:
 TRAININGS = {
     "tiny_cnn": ("ccd_clusters/damic_labelled", "layout", "epochs=2", "size=16"),
     "tiny_vae": ("ccd_clusters/damic_labelled", "layout", "steps=4"),
-    "tiny_effnet_ae": ("timepix1_clusters/files", "pixels", "epochs=1", "size=32", "snapshots=0"),
+    "tiny_timepix_cnn": ("timepix1_clusters/files", "pixels", "epochs=1", "size=32"),
     "tiny_pedestal_ae": ("camera_frames/files", "frames", "epochs=1", 'finder_settings={"widths": [2.0]}'),
     "tiny_jet_ae": ("jets/files", "jets", "epochs=2"),
     "tiny_dec": ("camera_frames/files", "patches", "epochs=2", "filters=[2,4,4]", "cluster_steps=4"),
@@ -63,13 +63,11 @@ def main(root: Path) -> None:
 
     import particle_zoo
     from particle_zoo.cli import write_json
-    from tests.shallow import shallow_efficientnet
 
     losses = {}
     for name in TRAININGS:
-        with shallow_efficientnet():
-            train(root, name)
-            model = particle_zoo.load(name, weights=root / "runs" / name)
+        train(root, name)
+        model = particle_zoo.load(name, weights=root / "runs" / name)
         examples = pickle.loads((root / f"{TRAININGS[name][1]}.pickle").read_bytes())
         predicted = model.predict(model.preprocess(examples), verbose=0)
         for values in predicted.values() if isinstance(predicted, dict) else [predicted]:

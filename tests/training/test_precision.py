@@ -61,7 +61,7 @@ def trained(what: str, precision: str, seed: int, examples: Any) -> Trained:
     name, steps, settings = MODELS[what]
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    with shallow_efficientnet():
+    with shallow_efficientnet(halving_only=True):
         model = particle_zoo.create(name, **settings)
     model.preprocessor = model.preprocessor.fit(examples)
     inputs = model.preprocess(examples)
@@ -185,6 +185,8 @@ def test_a_resumed_mixed_training_ends_as_an_uninterrupted_one(three_classes: Cl
             self.model.optimizer.dynamic_scale.assign(512.0)
 
     options: dict[str, Any] = {"classes": ("xray", "electron", "muon"), "batch_size": 32}
+    for name in ("whole", "halted"):
+        (tmp_path / name).mkdir()
     whole, halted, resumed = model(), model(), model()
     fit(whole, three_classes, None, folder=tmp_path / "whole", callbacks=[Scaled()], **options)
     with pytest.raises(KeyboardInterrupt):

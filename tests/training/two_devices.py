@@ -5,7 +5,6 @@ Start it as `python -m tests.training.two_devices OUTPUT [CASE ...]`.
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import sys
@@ -16,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS, EfficientNet
 
 from particle_zoo import Clusters, registry, simulate
 from particle_zoo.simulation import ccd
@@ -30,6 +28,7 @@ from particle_zoo.training.fit import compile_model, fit
 from particle_zoo.training.jets import train_model
 from tests.camera_runs import frames
 from tests.patch_files import simple_patches
+from tests.shallow import shallow_efficientnet
 
 CLASSES = ("xray", "electron", "muon")
 
@@ -158,9 +157,14 @@ def _alike(variable: Any) -> Any:
 def main(output: Path, cases: list[str]) -> None:
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-    # Only the stages that halve an image, a block each: TensorFlow traces every layer on every device.
-    stages = [copy.deepcopy(DEFAULT_BLOCKS_ARGS[i]) for i in (1, 2, 3, 5)]
-    keras.applications.EfficientNetB0 = functools.partial(EfficientNet, 0.25, 0.1, 224, blocks_args=stages)
+    # TensorFlow traces every layer on every device.
+    with shallow_efficientnet(halving_only=True):
+        found = compare(cases)
+    output.write_text(json.dumps(found))
+
+
+def compare(cases: list[str]) -> dict[str, Any]:
+    """What each case finds on one device and on two."""
     found: dict[str, Any] = {}
     for name in cases or [*(name for name in CURVES if name not in LONG), "overflow"]:
         if name == "overflow":
@@ -174,7 +178,7 @@ def main(output: Path, cases: list[str]) -> None:
         (one, logs), (two, others) = runs
         largest = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
         found[name] = {"one": logs, "two": others, "weights": largest}
-    output.write_text(json.dumps(found))
+    return found
 
 
 if __name__ == "__main__":
