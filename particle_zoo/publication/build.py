@@ -1,0 +1,108 @@
+"""Publish a finished run: weights packed, golden values, scores of what users get, speed, and the card that says all this."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from particle_zoo import registry
+from particle_zoo.cli import read_json, write_json
+from particle_zoo.errors import InputError
+from particle_zoo.publication.examples import examples
+from particle_zoo.publication.headline import headline
+from particle_zoo.publication.speed import processor, speed
+from particle_zoo.training import recipe
+from particle_zoo.verification import TOLERANCE, outputs, named_inputs, write_golden
+from particle_zoo.weights import Kernels, load_run, publish
+
+EXAMPLES = 4
+"""Golden inputs of a model."""
+
+PROBES = 32
+"""Examples on which packed weights are compared with those of the run."""
+
+
+def build(folder: Path, place: Path, kernels: Kernels, *, limit: int | None = None) -> Path:
+    """Publish a run of a committed recipe.
+
+    Args:
+        folder: of the run.
+        place: the published folder is one in it, named after the model.
+        kernels: how they are stored.
+        limit: of the test examples that are scored; None for all.
+
+    Raises:
+        InputError: an unfinished run, or one that its model's recipe does not describe.
+    """
+    config = read_json(folder / "config.json", what="run configuration")
+    name = config.get("model")
+    _check(folder, config, name)
+    metrics = read_json(folder / "metrics.json", what="metrics of the run")
+    target = publish(folder, name, place=place, kernels=kernels)
+    full, packed = load_run(folder)[0], load_run(target)[0]
+    inputs, clusters = examples(packed, EXAMPLES)
+    write_golden(target, packed, inputs, clusters)
+    arguments = [] if limit is None else ["--limit", str(limit)]
+    task = registry.info(name).task
+    scores = {which: headline(task, name, _evaluate(source, arguments)) for which, source in (("full", folder), ("packed", target))}
+    card = read_json(target / "card.json", what="model card")
+    card |= {
+        "recipe": recipe.FOLDER.joinpath(f"{name}.yaml").read_text(),
+        "training": {
+            "command": f"python -m particle_zoo.train {name} --recipe",
+            "seconds": metrics["seconds"],
+            "processor": processor(),
+            "versions": config["versions"],
+        },
+        "kernels": kernels,
+        "size_bytes": sum(path.stat().st_size for path in target.iterdir()),
+        "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, scores["full"])},
+        "scores": scores["packed"],
+        "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
+        "speed": speed(packed),
+        "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
+    }
+    write_json(target / "card.json", card)
+    return target
+
+
+def _check(folder: Path, config: dict[str, Any], name: Any) -> None:
+    """Raise where a run is not what the recipe of its model makes."""
+    if name not in recipe.names():
+        raise InputError(f"{folder} holds a {name}, which has no recipe; there are recipes of {', '.join(recipe.names())}")
+    given = recipe.read(name)
+    asked = {"dataset": given.dataset, "seed": given.seed, "precision": given.precision, "limit": given.limit, "init": given.init}
+    if different := [f"{key} {config.get(key)}" for key, value in asked.items() if config.get(key) != value]:
+        raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(different)}; train with --recipe alone")
+    settings = {"epochs": given.epochs, "batch_size": given.batch_size, **given.set}
+    wrong = [f"{key} {config['config'].get(key)}" for key, value in settings.items() if value is not None and config["config"].get(key) != value]
+    if wrong:
+        raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(wrong)}; train with --recipe alone")
+
+
+def _evaluate(source: Path, arguments: list[str]) -> dict[str, Any]:
+    """What the command `evaluate` writes of a folder."""
+    from particle_zoo.evaluate import evaluate
+
+    with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:
+        numbers = Path(scratch) / "scores.json"
+        given = [str(source), *arguments, "--output", scratch, "--json", str(numbers), "--quiet"]
+        click.echo(f"evaluate {source}", err=True)
+        evaluate.main(given, standalone_mode=False)
+        return read_json(numbers)
+
+
+def _changed(full: Any, packed: Any) -> dict[str, float]:
+    """Root mean square of what packing changes of each output, in shares of the standard deviation of the output."""
+    inputs = named_inputs(full, examples(full, PROBES, seed=1)[0])
+    before, after = outputs(full, inputs), outputs(packed, inputs)
+    return {key: float(np.sqrt(np.mean((after[key] - value) ** 2)) / np.std(value)) for key, value in before.items()}
+
+
+def _of(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the model, or of its latent vector; rivals do not depend on its weights."""
+    return [row for row in rows if row["method"] in (name, "latent mean")]
