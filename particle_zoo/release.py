@@ -21,14 +21,17 @@ LARGE = 4_000_000
 @click.option(
     "--kernels", type=click.Choice(("float32", "float16", "int8")), default="int8", help="How kernels are stored."
 )
+@click.option(
+    "--pictures", type=click.Path(path_type=Path), help="Folder for a figure of the scored examples, NAME.png."
+)
 @click.option("--limit", type=click.IntRange(1), help="Score N test examples at most.")
-def release(folder: Path, into: Path, kernels: str, limit: int | None) -> None:
+def release(folder: Path, into: Path, kernels: str, pictures: Path | None, limit: int | None) -> None:
     """Publish RUN with its weights packed, golden values, scores beside rivals, speed and a card; then verify it."""
     load_keras()
     from particle_zoo.publication.build import build
     from particle_zoo.verification import verify
 
-    target = build(folder, into, kernels, limit=limit)  # type: ignore[arg-type]
+    target = build(folder, into, kernels, limit=limit, pictures=pictures)  # type: ignore[arg-type]
     found = verify(target)
     size = sum(path.stat().st_size for path in target.iterdir())
     click.echo(f"{target}: {size / 1e6:.2f} MB, verified to {found.outputs:.1e}")

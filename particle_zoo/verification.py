@@ -63,7 +63,9 @@ def verify(source: str | Path) -> Verified:
 
     folder = locate(source)
     if not (folder / GOLDEN).is_file():
-        raise InputError(f"{folder} holds no {GOLDEN}, which runs of your own have not; verify a published model by name")
+        raise InputError(
+            f"{folder} holds no {GOLDEN}, which runs of your own have not; verify a published model by name"
+        )
     model, config = load_run(folder)
     stored = _read(folder / GOLDEN)
     inputs, expected = _under("inputs", stored), _under("outputs", stored)

@@ -46,10 +46,15 @@ FILES = ("config.json", "baseline.parquet", *(name for parts in PARTS.values() f
 def places(name: str) -> list[Path]:
     """Folders that may hold the weights of a name, in the order in which they are tried."""
     path = [Path(p) for p in os.environ.get("PARTICLE_ZOO_PATH", "").split(os.pathsep) if p]
+    # What a user has published goes before what came with the package.
+    return [folder / name for folder in (*path, cache_dir(), *shipped())]
+
+
+def shipped() -> list[Path]:
+    """Folders of the weights that came with this package and, where it is installed, with its companion."""
     companion = importlib.util.find_spec(COMPANION)
     installed = [Path(folder) for folder in (companion.submodule_search_locations or ())] if companion else []
-    # What a user has published goes before what came with the package.
-    return [folder / name for folder in (*path, cache_dir(), Path(__file__).parent / "zoo", *installed)]
+    return [Path(__file__).parent / "zoo", *installed]
 
 
 def find(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ import click
 import numpy as np
 
 from particle_zoo import registry
-from particle_zoo.cli import read_json, write_json
+from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.errors import InputError
 from particle_zoo.publication.examples import examples
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.speed import processor, speed
 from particle_zoo.training import recipe
-from particle_zoo.verification import TOLERANCE, outputs, named_inputs, write_golden
-from particle_zoo.weights import Kernels, load_run, publish
+from particle_zoo.verification import TOLERANCE, named_inputs, outputs, write_golden
+from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
 
 EXAMPLES = 4
 """Golden inputs of a model."""
@@ -26,7 +27,20 @@ PROBES = 32
 """Examples on which packed weights are compared with those of the run."""
 
 
-def build(folder: Path, place: Path, kernels: Kernels, *, limit: int | None = None) -> Path:
+PICTURES = {
+    "classifier": "confusion.png",
+    "vae": "reconstructions_evaluated.png",
+    "autoencoder": "reconstructions_by_type.png",
+    "anomaly": "signal_frame.png",
+    "compression": "residuals.png",
+    "deep_clustering": "clusters_evaluated.png",
+}
+"""Figure of `evaluate` that stands for a model, by task."""
+
+
+def build(
+    folder: Path, place: Path, kernels: Kernels, *, limit: int | None = None, pictures: Path | None = None
+) -> Path:
     """Publish a run of a committed recipe.
 
     Args:
@@ -34,6 +48,7 @@ def build(folder: Path, place: Path, kernels: Kernels, *, limit: int | None = No
         place: the published folder is one in it, named after the model.
         kernels: how they are stored.
         limit: of the test examples that are scored; None for all.
+        pictures: folder for a figure of the scored examples, NAME.png; None for none.
 
     Raises:
         InputError: an unfinished run, or one that its model's recipe does not describe.
@@ -48,7 +63,9 @@ def build(folder: Path, place: Path, kernels: Kernels, *, limit: int | None = No
     write_golden(target, packed, inputs, clusters)
     arguments = [] if limit is None else ["--limit", str(limit)]
     task = registry.info(name).task
-    scores = {which: headline(task, name, _evaluate(source, arguments)) for which, source in (("full", folder), ("packed", target))}
+    before = headline(task, name, _evaluate(folder, arguments))
+    picture = None if pictures is None else pictures / f"{name}.png"
+    after = headline(task, name, _evaluate(target, arguments, PICTURES[task], picture))
     card = read_json(target / "card.json", what="model card")
     card |= {
         "recipe": recipe.FOLDER.joinpath(f"{name}.yaml").read_text(),
@@ -59,9 +76,9 @@ def build(folder: Path, place: Path, kernels: Kernels, *, limit: int | None = No
             "versions": config["versions"],
         },
         "kernels": kernels,
-        "size_bytes": sum(path.stat().st_size for path in target.iterdir()),
-        "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, scores["full"])},
-        "scores": scores["packed"],
+        "weights_bytes": (target / WEIGHTS).stat().st_size,
+        "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, before)},
+        "scores": after,
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
         "speed": speed(packed),
         "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
@@ -73,26 +90,43 @@ def build(folder: Path, place: Path, kernels: Kernels, *, limit: int | None = No
 def _check(folder: Path, config: dict[str, Any], name: Any) -> None:
     """Raise where a run is not what the recipe of its model makes."""
     if name not in recipe.names():
-        raise InputError(f"{folder} holds a {name}, which has no recipe; there are recipes of {', '.join(recipe.names())}")
+        raise InputError(
+            f"{folder} holds a {name}, which has no recipe; there are recipes of {', '.join(recipe.names())}"
+        )
     given = recipe.read(name)
-    asked = {"dataset": given.dataset, "seed": given.seed, "precision": given.precision, "limit": given.limit, "init": given.init}
+    asked = {
+        "dataset": given.dataset,
+        "seed": given.seed,
+        "precision": given.precision,
+        "limit": given.limit,
+        "init": given.init,
+    }
     if different := [f"{key} {config.get(key)}" for key, value in asked.items() if config.get(key) != value]:
-        raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(different)}; train with --recipe alone")
+        raise InputError(
+            f"{folder} differs from the recipe of {name} in {', '.join(different)}; train with --recipe alone"
+        )
     settings = {"epochs": given.epochs, "batch_size": given.batch_size, **given.set}
-    wrong = [f"{key} {config['config'].get(key)}" for key, value in settings.items() if value is not None and config["config"].get(key) != value]
+    wrong = [
+        f"{key} {config['config'].get(key)}"
+        for key, value in settings.items()
+        if value is not None and config["config"].get(key) != value
+    ]
     if wrong:
         raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(wrong)}; train with --recipe alone")
 
 
-def _evaluate(source: Path, arguments: list[str]) -> dict[str, Any]:
-    """What the command `evaluate` writes of a folder."""
+def _evaluate(source: Path, arguments: list[str], figure: str = "", picture: Path | None = None) -> dict[str, Any]:
+    """What the command `evaluate` writes of a folder; one of its figures is kept as `picture`."""
     from particle_zoo.evaluate import evaluate
 
     with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:
         numbers = Path(scratch) / "scores.json"
-        given = [str(source), *arguments, "--output", scratch, "--json", str(numbers), "--quiet"]
         click.echo(f"evaluate {source}", err=True)
+        given = [str(source), *arguments, "--output", scratch, "--json", str(numbers), "--quiet"]
         evaluate.main(given, standalone_mode=False)
+        if picture is not None:
+            with replacing(picture) as temporary:
+                shutil.copyfile(Path(scratch) / figure, temporary)
         return read_json(numbers)
 
 
