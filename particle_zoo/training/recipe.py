@@ -15,7 +15,7 @@ import pydantic
 import yaml
 from click.core import ParameterSource
 
-from particle_zoo.cli import PRECISIONS
+from particle_zoo.cli import PRECISIONS, sentence
 from particle_zoo.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -61,8 +61,12 @@ def read(name: str) -> Recipe:
         raise InputError(f"{name} has no recipe; leave --recipe out, or take one of {', '.join(names())}")
     try:
         return Recipe.model_validate(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, pydantic.ValidationError) as error:
-        raise InputError(f"{path} is no recipe ({error}); restore the file of this version") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise InputError(f"{path} is no recipe: {where}: {first['msg']}; restore the file of this version") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no recipe ({sentence(str(error))}); restore the file of this version") from error
 
 
 def under(context: click.Context, options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
