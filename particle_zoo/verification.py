@@ -93,7 +93,7 @@ def write_golden(folder: Path, model: Any, inputs: Any, clusters: Clusters | Non
         clusters: what they were made from by the model's own preprocessing, if from clusters.
     """
     named = named_inputs(model, inputs)
-    arrays = {f"inputs/{key}": value for key, value in named.items()}
+    arrays: dict[str, Any] = {f"inputs/{key}": value for key, value in named.items()}
     arrays |= {f"outputs/{key}": value for key, value in outputs(model, named).items()}
     if clusters is not None:
         arrays |= {

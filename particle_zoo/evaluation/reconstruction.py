@@ -168,5 +168,5 @@ def summary(table: pd.DataFrame, kinds: np.ndarray) -> dict[str, Any]:
 def _means(table: pd.DataFrame) -> dict[str, Any]:
     means = {name: table[name].dropna() for name in ("error", "iou", "enlarged_iou", "over_iou")}
     found: dict[str, Any] = {name: float(v.mean()) if len(v) else None for name, v in means.items()}
-    errors = {name: float(v.sem()) if len(v) > 1 else None for name, v in means.items()}
+    errors = {name: float(np.std(v, ddof=1)) / len(v) ** 0.5 if len(v) > 1 else None for name, v in means.items()}
     return {"n": len(table), **found, "standard_errors": errors}

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json, replacing, write_json
@@ -22,6 +23,9 @@ from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
 
 EXAMPLES = 4
 """Golden inputs of a model."""
+
+SHOWN = 6
+"""Losses on the way, which say how far a training was from its end."""
 
 PROBES = 32
 """Examples on which packed weights are compared with those of the run."""
@@ -54,8 +58,7 @@ def build(
         InputError: an unfinished run, or one that its model's recipe does not describe.
     """
     config = read_json(folder / "config.json", what="run configuration")
-    name = config.get("model")
-    _check(folder, config, name)
+    name = _checked(folder, config)
     metrics = read_json(folder / "metrics.json", what="metrics of the run")
     target = publish(folder, name, place=place, kernels=kernels)
     full, packed = load_run(folder)[0], load_run(target)[0]
@@ -72,6 +75,7 @@ def build(
         "training": {
             "command": f"python -m particle_zoo.train {name} --recipe",
             "seconds": metrics["seconds"],
+            "losses": _losses(folder / "history.csv"),
             "processor": processor(),
             "versions": config["versions"],
         },
@@ -87,8 +91,9 @@ def build(
     return target
 
 
-def _check(folder: Path, config: dict[str, Any], name: Any) -> None:
-    """Raise where a run is not what the recipe of its model makes."""
+def _checked(folder: Path, config: dict[str, Any]) -> str:
+    """Name of the model of a run, which has to be what the recipe of the model makes."""
+    name = str(config.get("model"))
     if name not in recipe.names():
         raise InputError(
             f"{folder} holds a {name}, which has no recipe; there are recipes of {', '.join(recipe.names())}"
@@ -113,6 +118,15 @@ def _check(folder: Path, config: dict[str, Any], name: Any) -> None:
     ]
     if wrong:
         raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(wrong)}; train with --recipe alone")
+    return name
+
+
+def _losses(path: Path) -> dict[str, float]:
+    """Validation loss, or that of the training where nothing was validated, after some epochs, the first and last among them."""
+    history = pd.read_csv(path)
+    values = history["val_loss" if "val_loss" in history else "loss"].to_numpy()
+    chosen = sorted({round(i) for i in np.linspace(0, len(values) - 1, SHOWN)})
+    return {str(i + 1): float(values[i]) for i in chosen}
 
 
 def _evaluate(source: Path, arguments: list[str], figure: str = "", picture: Path | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from particle_zoo import registry
@@ -86,6 +87,7 @@ def _published(card: Card, picture: bool) -> list[str]:
         for r in card["scores"]
     ]
     unpacked = "; ".join(f"{metric} {_number(value)}" for (_, metric), value in before.items())
+    losses = ", ".join(f"{_number(value)} ({epoch})" for epoch, value in training["losses"].items())
     speed = card["speed"]
     times = ", ".join(f"{ms:g} ms for a batch of {n}" for n, ms in speed["ms"].items())
     parts = [
@@ -105,7 +107,8 @@ def _published(card: Card, picture: bool) -> list[str]:
                 "## Training\n",
                 f"```sh\n{training['command']}\n```\n",
                 f"Its recipe, `recipes/{name}.yaml`:\n\n```yaml\n{card['recipe'].strip()}\n```\n",
-                f"{minutes:.3g} minutes on {training['processor']}, with other work beside it; {versions}.",
+                f"{minutes:.3g} minutes on {training['processor']}, with other work beside it; {versions}. Validation loss "
+                f"(after epoch): {losses}.",
             ]
         ),
         "\n".join(
@@ -121,8 +124,8 @@ def _published(card: Card, picture: bool) -> list[str]:
     return parts
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines: list[tuple[str, ...]] = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

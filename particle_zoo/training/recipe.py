@@ -15,7 +15,7 @@ import pydantic
 import yaml
 from click.core import ParameterSource
 
-from particle_zoo.cli import PRECISIONS, sentence
+from particle_zoo.cli import sentence
 from particle_zoo.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -35,7 +35,7 @@ class Recipe(pydantic.BaseModel):
     batch_size: int | None = pydantic.Field(None, ge=1)
     limit: int | None = pydantic.Field(None, ge=1)
     seed: int = pydantic.Field(0, ge=0)
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = PRECISIONS[0]
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     init: str = pydantic.Field("none", description="name of the published model that the training starts from")
     set: dict[str, Any] = pydantic.Field({}, description="settings of the model and its training")
 
