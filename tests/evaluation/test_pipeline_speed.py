@@ -19,7 +19,7 @@ from particle_zoo.evaluation.pipeline import cluster_speed, report, rivals
 from particle_zoo.evaluation.pipeline.frame_speed import Plan
 from particle_zoo.evaluation.pipeline.material import EXTENT, MATERIALS, Material
 from particle_zoo.evaluation.pipeline.packed import PackedClusters
-from particle_zoo.evaluation.pipeline.reading import ahead, batches
+from particle_zoo.evaluation.pipeline.reading import batches
 from particle_zoo.models.pedestal_ae import TinyPedestalAEConfig
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.frame_crops import FrameCrops
@@ -177,18 +177,6 @@ def test_an_epoch_from_disk_is_a_function_of_seed_and_epoch(tmp_path: Path) -> N
         assert np.bincount(labels).tolist() == np.bincount(targets).tolist()
         # Every cluster once.
         assert sorted(map(bytes, other)) == sorted(map(bytes, expected))
-
-
-def test_what_is_made_ahead_comes_in_order_and_errors_come_through() -> None:
-    assert list(ahead(lambda i: i * i, range(9))) == [i * i for i in range(9)]
-    with pytest.raises(InputError, match="no 3"):
-        list(ahead(_but_three, range(9)))
-
-
-def _but_three(i: int) -> int:
-    if i == 3:
-        raise InputError("no 3")
-    return i
 
 
 def row(key: str, **speeds: float) -> dict[str, Any]:
