@@ -97,8 +97,9 @@ def prepare(builder: Any) -> None:
     """Prepare a data set.
 
     Raises:
-        InputError: what its source raised.
+        InputError: what its source raised, or a file could not be read or written.
     """
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     with quiet():
@@ -108,9 +109,19 @@ def prepare(builder: Any) -> None:
             raise
         # TFDS wraps what a reader raises into an exception of its own.
         except Exception as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, ParticleZooError):
-                cause = cause.__cause__ or cause.__context__
-            if cause is None:
-                raise
-            raise cause from error
+            causes = list(_causes(error))
+            for cause in causes:
+                if isinstance(cause, ParticleZooError):
+                    raise cause from error
+            for cause in causes:
+                if isinstance(cause, (OSError, tf.errors.OpError)):
+                    raise InputError(
+                        f"the data set cannot be prepared in {builder.data_dir} ({cause}); make room there, or give another --data-dir"
+                    ) from error
+            raise
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
