@@ -39,7 +39,7 @@ def test_weights_that_find_no_room_are_an_error_that_names_them_and_leave_what_w
     model, path = registry.create("tiny_cnn"), tmp_path / "model.weights.h5"
     weights.save(model, path)
     before = path.read_bytes()
-    with files_end_at(20_000), pytest.raises(OSError, match="model.weights.h5"):
+    with files_end_at(20_000), pytest.raises(OSError, match=r"model\.weights\.h5"):
         weights.save(model, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -54,7 +54,7 @@ def test_without_fallocate_the_free_space_decides(tmp_path: Path, monkeypatch: p
     weights.save(model, path)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 20_000))
-    with pytest.raises(OSError, match="No space left on device.*model.weights.h5"):
+    with pytest.raises(OSError, match=r"No space left on device.*model\.weights\.h5"):
         weights.save(model, path)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -68,7 +68,11 @@ def test_the_room_that_is_asked_for_is_enough_and_not_much_more(name: str, tmp_p
 
 
 def test_any_file_without_room_is_named(tmp_path: Path) -> None:
-    with files_end_at(1000), pytest.raises(OSError, match="state.npz"), replacing(tmp_path / "state.npz") as temporary:
+    with (
+        files_end_at(1000),
+        pytest.raises(OSError, match=r"state\.npz"),
+        replacing(tmp_path / "state.npz") as temporary,
+    ):
         np.savez(temporary, values=np.zeros(1000))
     assert not list(tmp_path.iterdir())
 
@@ -76,6 +80,9 @@ def test_any_file_without_room_is_named(tmp_path: Path) -> None:
 def test_a_data_set_without_room_is_one_sentence_and_is_prepared_later(tmp_path: Path) -> None:
     files = write_pixel_files(tmp_path / "files")
     source: dict[str, Any] = {"manual_dir": files, "data_dir": tmp_path / "data"}
-    with files_end_at(100), pytest.raises(InputError, match="cannot be prepared in .*; make room there, or give another"):
+    with (
+        files_end_at(100),
+        pytest.raises(InputError, match=r"cannot be prepared in .*; make room there, or give another"),
+    ):
         ClusterStream.open("timepix1_clusters/files", **source)
     assert len(ClusterStream.open("timepix1_clusters/files", **source))

@@ -169,7 +169,7 @@ def test_a_damaged_description_is_one_sentence(
     (about,) = other.rglob("dataset_info.json")
     about.write_text(content)
     for ask in (ClusterStream.open, data.load):
-        with pytest.raises(InputError, match="damaged .*remove this folder to have the data set prepared anew"):
+        with pytest.raises(InputError, match=r"damaged .*remove this folder to have the data set prepared anew"):
             ask(FILES, manual_dir=place["manual_dir"], data_dir=other)
     folder = Path(shutil.copytree(stored, tmp_path / "set"))
     (folder / "dataset_info.json").write_text(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from particle_zoo import Clusters, InputError
 from particle_zoo.benchmark import benchmark
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel
-from particle_zoo.evaluation.pipeline import cluster_speed, report, rivals
+from particle_zoo.evaluation.pipeline import cluster_speed, epochs, report, rivals
 from particle_zoo.evaluation.pipeline.frame_speed import Plan
 from particle_zoo.evaluation.pipeline.material import EXTENT, MATERIALS, Material
 from particle_zoo.evaluation.pipeline.packed import PackedClusters
@@ -177,6 +178,20 @@ def test_an_epoch_from_disk_is_a_function_of_seed_and_epoch(tmp_path: Path) -> N
         assert np.bincount(labels).tolist() == np.bincount(targets).tolist()
         # Every cluster once.
         assert sorted(map(bytes, other)) == sorted(map(bytes, expected))
+
+
+class _Deadly:
+    """Material that ends the process in which it arrives."""
+
+    name = "ccd 64x64"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (9,)
+
+
+def test_a_process_that_is_killed_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"passes over the records of ccd 64x64 was killed.*; take fewer --clusters"):
+        epochs.measure(_Deadly(), tmp_path, batch_size=8, seed=0, epochs=3)  # type: ignore[arg-type]
 
 
 def row(key: str, **speeds: float) -> dict[str, Any]:

@@ -151,7 +151,9 @@ def measure_training(
     trainer = Trainer(material, compiled=compiled, precision=precision, device=device)
     pace, loss = Pace(steps, budget), None
     source = material.batches(0, MANY)
-    batches: Iterator[Batch] = source if material.ready else ahead(lambda _: next(source), itertools.count(), most=AHEAD)
+    batches: Iterator[Batch] = (
+        source if material.ready else ahead(lambda _: next(source), itertools.count(), most=AHEAD)
+    )
     pace.begin()
     while True:
         asked = time.perf_counter()
