@@ -227,7 +227,7 @@ def test_the_command_prints_and_writes_every_way(tmp_path: Path, monkeypatch: py
         "--frames",
         "10",
         "--epochs",
-        "3",
+        "4",
     ]
     arguments += ["--shape", "96", "128", "--repeats", "1", "--json", str(tmp_path / "n.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
@@ -242,13 +242,19 @@ def test_the_command_prints_and_writes_every_way(tmp_path: Path, monkeypatch: py
     assert clusters["clusters"] == 200
     assert clusters["same_order"]
     assert clusters["ratio"] == pytest.approx(clusters["speeds"]["in_memory"] / clusters["speeds"]["generator"])
-    assert len(clusters["memory"]["resident_mb"]) == 3
+    assert len(clusters["memory"]["resident_mb"]) == 4
     assert clusters["mb"]["first_pass"] > clusters["mb"]["packed"] > 0
     assert frames["crop"] == [96, 128]
     assert len(found["verdicts"]) == 5
     assert "torch is not installed" in result.output
     for verdict in found["verdicts"]:
         assert verdict["target"] in result.output
+
+
+def test_growth_from_the_third_epoch_on_takes_a_fourth() -> None:
+    refused = CliRunner().invoke(benchmark, ["pipeline", "--epochs", "3"])
+    assert refused.exit_code == 2
+    assert "3 is not in the range x>=4" in refused.output
 
 
 def test_without_tfds_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
