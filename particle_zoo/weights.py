@@ -20,6 +20,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from particle_zoo import packing, registry
 from particle_zoo.cache import cache_dir
 from particle_zoo.cli import read_json, replacing, sentence, write_json
