@@ -31,7 +31,11 @@
   const start = new Float64Array(n + 1);
   for (let i = 0; i < n; i++) start[i + 1] = start[i] + height[i] * width[i];
 
-  const number = (value) => (Number.isNaN(value) ? "" : String(Number(value.toPrecision(4))));
+  function number(value, digits = 4) {
+    if (Number.isNaN(value)) return "";
+    return String(Number.isInteger(value) ? value : Number(value.toPrecision(digits)));
+  }
+
   const word = (column, code) => column.names[code] || (column.name === "label" ? "unlabelled" : "none");
   const cell = (column, i) => (column.names ? word(column, column.values[i]) : number(column.values[i]));
 
@@ -141,7 +145,7 @@
     find("energy").textContent =
       (energy ? `energy ${energy} ${about.unit}` : "energy not known") +
       (size ? `, ${number(size.values[i])} px` : "") +
-      (shrunk[i] ? " (shrunk)" : "");
+      (shrunk[i] > 1 ? `, drawn 1:${shrunk[i]}` : "");
     find("features").replaceChildren();
     for (const group of ["features", "map", "table", "latent space"]) {
       const shown = columns.filter((column) => column.group === group);
@@ -202,11 +206,9 @@
   }
 
   function csv() {
-    const exact = (column, i) => {
-      if (column.names) return column.names[column.values[i]];
-      const value = column.values[i];
-      if (Number.isNaN(value)) return "";
-      return String(column.values instanceof Float32Array ? Number(value.toPrecision(8)) : value);
+    const exact = ({ names, values }, i) => {
+      if (names) return names[values[i]];
+      return number(values[i], values instanceof Float32Array ? 7 : 15);
     };
     const lines = [["id", ...columns.map((column) => column.name)]];
     for (const i of selected) lines.push([about.ids[i], ...columns.map((column) => exact(column, i))]);
@@ -262,6 +264,11 @@
   map.on("plotly_deselect", () => list([]));
   map.on("plotly_relayout", () => (find("ring").hidden = true));
   await paint(true);
+  // The legend takes more or fewer lines; Plotly itself looks at the window only.
+  new ResizeObserver(() => {
+    find("ring").hidden = true;
+    Plotly.Plots.resize(map);
+  }).observe(find("plane"));
   document.body.dataset.state = "ready";
 })().catch((error) => {
   const said = document.createElement("p");

@@ -19,10 +19,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.pipelines.rasterise import bounding_boxes
 
 SIDE = 64
-"""Clusters up to so many pixels long are drawn pixel by pixel, larger ones are shrunk."""
-
-CHUNK = 500
-"""Large clusters shrunk at a time."""
+"""Clusters up to so many pixels long are drawn pixel by pixel; of larger ones, squares of pixels are added up."""
 
 MANY = 5000
 """Clusters beyond which dots are small."""
@@ -105,7 +102,7 @@ class Pictures(NamedTuple):
     Args:
         pixels: uint8; 0 is no hit, 1 to 255 the square root of the energy over that of the brightest pixel.
         height, width: (n,) px.
-        shrunk: (n,) whether the cluster is larger.
+        shrunk: (n,) side of the square of the detector that is one pixel here.
     """
 
     pixels: np.ndarray
@@ -153,9 +150,10 @@ def atlas(rows: pd.DataFrame, clusters: Clusters, path: Path, *, title: str) -> 
         full_html=False,
         include_plotlyjs=True,
         div_id="map",
-        config={"displaylogo": False, "scrollZoom": True, "responsive": True},
+        # Plotly 7 offers to upload a figure.
+        config={"displaylogo": False, "scrollZoom": True, "showSendToCloud": False, "plotlyServerURL": ""},
     )
-    latent = sum(_is_latent(name) for name in rows)
+    latent = sum(map(_is_latent, rows.columns))
     page = PAGE.format(
         policy=escape(POLICY),
         title=escape(title),
@@ -171,29 +169,22 @@ def atlas(rows: pd.DataFrame, clusters: Clusters, path: Path, *, title: str) -> 
 
 
 def pictures(clusters: Clusters) -> Pictures:
-    """The box of every cluster, at most `SIDE` long; brightness is relative to the brightest pixel of each."""
-    n = len(clusters)
+    """The box of every cluster, at most `SIDE` long; brightness is relative to the brightest pixel of each. At least one cluster."""
     top, left, height, width = bounding_boxes(clusters)
-    shrunk = np.maximum(height, width) > SIDE
-    height, width = np.where(shrunk, SIDE, height), np.where(shrunk, SIDE, width)
-    start = np.concatenate([[0], np.cumsum(height * width)])
-    energy = np.zeros(start[-1], np.float32)
-    hit = np.zeros(start[-1], np.bool_)
-    for few in np.array_split(np.flatnonzero(shrunk), -(-int(shrunk.sum()) // CHUNK) or 1):
-        for i, image in zip(few, clusters[few].images(SIDE), strict=True):
-            energy[start[i] : start[i + 1]] = image.ravel()
-            hit[start[i] : start[i + 1]] = image.ravel() > 0
+    shrunk = -(-np.maximum(height, width) // SIDE)
+    height, width = -(-height // shrunk), -(-width // shrunk)
+    end = np.cumsum(height * width)
+    start = end - height * width
     of = clusters.hit_cluster
-    whole = ~shrunk[of]
-    of = of[whole]
-    row, col = (clusters.column(name)[whole].astype(np.int64) for name in ("row", "col"))
-    place = start[of] + (row - top[of]) * width[of] + col - left[of]
-    np.add.at(energy, place, np.nan_to_num(clusters.column("energy")[whole]))
+    row, col = (clusters.column(name).astype(np.int64) for name in ("row", "col"))
+    place = start[of] + (row - top[of]) // shrunk[of] * width[of] + (col - left[of]) // shrunk[of]
+    energy, hit = np.zeros(end[-1], np.float32), np.zeros(end[-1], np.bool_)
+    np.add.at(energy, place, np.nan_to_num(clusters.column("energy")))
     hit[place] = True
-    brightest = np.maximum.reduceat(energy, start[:-1]) if n else np.empty(0, np.float32)
+    brightest = np.maximum.reduceat(energy, start)
     scaled = energy / np.repeat(np.where(brightest > 0, brightest, 1), height * width)
     pixels = np.where(hit, 1 + np.rint(254 * np.sqrt(scaled.clip(0, 1))), 0).astype(np.uint8)
-    return Pictures(pixels, height.astype(np.uint8), width.astype(np.uint8), shrunk.astype(np.uint8))
+    return Pictures(pixels, height.astype(np.uint8), width.astype(np.uint8), shrunk.astype(np.float32))
 
 
 class _Store:
@@ -230,7 +221,8 @@ def _columns(rows: pd.DataFrame, clusters: Clusters) -> list[tuple[str, str, pd.
         found.append((name, group, rows[name]))
     table = clusters.table
     found += [(str(name), "table", table[name]) for name in table.columns if name not in rows.columns]
-    return [(name, group, values) for name, group, values in found if values.notna().any()]
+    shown = [(name, group, values.replace([np.inf, -np.inf], np.nan)) for name, group, values in found]
+    return [(name, group, values) for name, group, values in shown if values.notna().any()]
 
 
 def _column(name: str, group: str, values: pd.Series, store: _Store) -> dict[str, Any]:
@@ -254,11 +246,14 @@ def _word(value: Any) -> str:
 
 
 def _number(values: pd.Series) -> np.ndarray:
-    """The fewest bytes that keep whole numbers exact; float32 for others."""
+    """float32, or float64 where that would change whole numbers, such as those of events, or run over."""
     numbers = values.to_numpy(np.float64, na_value=np.nan)
-    single = numbers.astype(np.float32)
-    whole = (numbers == np.trunc(numbers)) | np.isnan(numbers)
-    return single if not whole.all() or (single[~np.isnan(numbers)] == numbers[~np.isnan(numbers)]).all() else numbers
+    known = numbers[~np.isnan(numbers)]
+    with np.errstate(over="ignore"):
+        single = known.astype(np.float32)
+    whole = (known == np.trunc(known)).all()
+    exact = (single == known).all() if whole else np.isfinite(single).all()
+    return numbers.astype(np.float32) if exact else numbers
 
 
 def _maps(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -286,7 +281,7 @@ def _figure(rows: pd.DataFrame) -> Any:
         dots,
         {
             "template": "none",
-            "margin": {"l": 36, "r": 12, "t": 36, "b": 36},
+            "margin": {"l": 36, "r": 12, "t": 36, "b": 40},
             "xaxis": axis | {"title": {"text": "UMAP 1", "standoff": 6}},
             "yaxis": axis | {"title": {"text": "UMAP 2", "standoff": 6}},
             "hovermode": "closest",
