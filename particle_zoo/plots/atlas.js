@@ -196,9 +196,14 @@
     }
   }
 
-  function choose(found) {
+  let ours = false;
+
+  async function choose(found) {
     list(found);
-    return Plotly.update(map, { selectedpoints: [found.length ? found : null] }, { selections: [] }, [0]);
+    // Plotly calls the end of a lasso a selection of nothing.
+    ours = true;
+    await Plotly.update(map, { selectedpoints: [found.length ? found : null] }, { selections: [] }, [0]);
+    ours = false;
   }
 
   function quoted(text) {
@@ -260,8 +265,8 @@
     keep(!kept);
     show(event.points[0].pointNumber);
   });
-  map.on("plotly_selected", (event) => list(event ? event.points.map((point) => point.pointNumber) : []));
-  map.on("plotly_deselect", () => list([]));
+  map.on("plotly_selected", (event) => ours || list(event ? event.points.map((point) => point.pointNumber) : []));
+  map.on("plotly_deselect", () => ours || list([]));
   map.on("plotly_relayout", () => (find("ring").hidden = true));
   await paint(true);
   // The legend takes more or fewer lines; Plotly itself looks at the window only.
