@@ -115,6 +115,15 @@ class Browser:
 
         self.driver.find_element(By.ID, name).click()
 
+    def pasted(self) -> str:
+        """What Ctrl+V gives."""
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.common.keys import Keys
+
+        self.js("const area = document.createElement('textarea'); area.id = 'pasted'; document.body.append(area)")
+        self.driver.find_element(By.ID, "pasted").send_keys(Keys.CONTROL, "v")
+        return str(until(lambda: self.js("return document.getElementById('pasted').value")))
+
     def pixel(self, x: int, y: int) -> np.ndarray:
         """Colour in the window, 0..1."""
         image = mpl.image.imread(io.BytesIO(self.driver.get_screenshot_as_png()))
@@ -245,6 +254,8 @@ def test_a_lasso_selects_what_it_surrounds_and_a_name_selects_all_of_it(opened: 
     opened.js("document.querySelector('#legend button').click()")
     most = rows["label"].value_counts().index[0]
     until(lambda: opened.selected() == rows["id"][rows["label"] == most].tolist())
+    opened.click("copy")
+    assert opened.pasted().split("\n") == opened.selected()
     # Another colour leaves the selection as it is.
     opened.colour_by("z0")
     assert opened.text("count") == f"{(rows['label'] == most).sum():,}"
