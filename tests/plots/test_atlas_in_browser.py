@@ -281,3 +281,24 @@ def test_names_of_a_user_are_text_and_every_column_can_be_chosen(
     until(lambda: chromium.text("name") == f"{name}, id {clusters.ids[0]}")
     assert chromium.js("return document.title") == name
     assert chromium.complaints() == []
+
+
+def test_masks_show_their_size_where_no_energy_is_known(chromium: Browser, simulated: Clusters, tmp_path: Path) -> None:
+    hits = np.column_stack([simulated.hits[:, :2], np.ones(len(simulated.hits))])
+    clusters = Clusters(hits, simulated.columns, simulated.offsets, simulated.table[["id", "label"]], "mask")
+    atlas(rows_of(clusters), clusters, tmp_path / "page.html", title="masks")
+    chromium.open(tmp_path / "page.html")
+    chromium.drag(chromium.place(8, 8))
+    until(lambda: chromium.text("energy") == f"energy not known, {clusters.sizes[0]} px")
+    assert chromium.complaints() == []
+
+
+def test_an_older_browser_is_told_so(chromium: Browser, simulated: Clusters, tmp_path: Path) -> None:
+    atlas(rows_of(simulated), simulated, tmp_path / "page.html", title="old")
+    earlier = {"source": "delete window.DecompressionStream"}
+    script = chromium.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", earlier)
+    chromium.driver.get((tmp_path / "page.html").as_uri())
+    said = until(lambda: chromium.text("failure"))
+    chromium.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert "open it in a browser of 2023 or later" in said
+    assert any("DecompressionStream" in line for line in chromium.complaints())
