@@ -123,8 +123,8 @@ class AnomalyDetector:
         Raises:
             InputError: not calibrated, or a folder with the run of another model.
         """
-        from particle_zoo.cli import read_json, replacing, write_json
-        from particle_zoo.weights import WEIGHTS, write_card
+        from particle_zoo.cli import read_json, write_json
+        from particle_zoo.weights import WEIGHTS, save, write_card
 
         folder = Path(folder)
         if self.calibration is None:
@@ -147,8 +147,7 @@ class AnomalyDetector:
         )
         self.pedestal.save(folder / PEDESTAL)
         self.calibration.save(folder / CALIBRATION)
-        with replacing(folder / WEIGHTS) as temporary:
-            self.model.save_weights(temporary)
+        save(self.model, folder / WEIGHTS)
         write_card(folder, self.model, {"dataset": dataset})
         return folder
 

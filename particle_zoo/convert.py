@@ -133,7 +133,7 @@ def _write(output: Path, model: Any, layers: list[Any], file: Path) -> dict[str,
     }
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        model.save_weights(folder / weights.WEIGHTS)
+        weights.save(model, folder / weights.WEIGHTS)
         write_json(folder / "config.json", config)
         found = differences(layers, weights.load_run(folder)[0])
         weights.write_card(folder, model, {"converted_from": source, "differences": found})

@@ -1,4 +1,4 @@
-"""The commands of `particle_zoo.benchmark` that time training and inference beside PyTorch."""
+"""The commands of `particle_zoo.benchmark` that time the way to model inputs, training and inference beside PyTorch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,37 @@ from particle_zoo.cli import PRECISIONS, load_keras, output_options, write_json
 from particle_zoo.errors import InputError
 
 Command = Callable[..., Any]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--input", "inputs", type=click.Choice(("ccd", "effnet", "frames")), multiple=True,
+    help="ccd: 64x64 images; effnet: what the host draws for the EfficientNet family; frames: crops of camera frames. "
+    "Repeatable.  [default: all]",
+)  # fmt: skip
+@click.option("--clusters", type=click.IntRange(100), default=20_000, help="Of each kind.")
+@click.option("--batch-size", type=click.IntRange(1), default=128, help="Clusters a batch.")
+@click.option("--frames", type=click.IntRange(10, 200), default=16, help="Of the camera.")
+@click.option(
+    "--shape", type=click.IntRange(64), nargs=2, metavar="ROWS COLS", default=(2304, 2304), help="Of the frames, px."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of clusters, frames and orders.")
+@click.option("--repeats", type=click.IntRange(1), default=3, help="Passes of each way; the fastest counts.")
+@click.option(
+    "--epochs", type=click.IntRange(4), default=10, help="Epochs from disk whose memory is looked at, from the third."
+)
+@output_options
+def pipeline(inputs: tuple[str, ...], json_path: Path | None, quiet: bool, **options: Any) -> None:
+    """Clusters and frames a second from TFDS records to model inputs, beside what one would use instead.
+
+    From records of one cluster and of many, from memory, and from a cache; the rivals, a generator of single examples in NumPy
+    and PyTorch's DataLoader where that is installed, give the same arrays, which is checked before anything is timed.
+    """
+    from particle_zoo.evaluation.pipeline.measure import INPUTS, measure
+
+    result = measure(inputs or INPUTS, **options)
+    if json_path:
+        write_json(json_path, result)
 
 
 def _options(command: Command) -> Command:

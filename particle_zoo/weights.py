@@ -9,6 +9,7 @@ Places looked at for a name, in order: the folders of `$PARTICLE_ZOO_PATH`, the 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
@@ -39,6 +40,37 @@ Kernels = Literal["float32", "float16", "int8"]
 """How a copy of weights stores arrays of two axes or more."""
 
 FILES = ("config.json", "baseline.parquet", *(name for parts in PARTS.values() for name in parts), "card.json", WEIGHTS)
+
+
+def save(model: Any, path: Path) -> None:
+    """Write the weights of a model into an HDF5 file, which appears once it is whole.
+
+    Raises:
+        OSError: no room or no permission.
+    """
+    with replacing(path) as temporary:
+        # HDF5 that runs out of room takes the whole process with it, by a segmentation fault when Python ends.
+        _see_room(temporary, most_bytes(model))
+        model.save_weights(temporary)
+
+
+def most_bytes(model: Any) -> int:
+    """More than the weights of a model take in a file, groups and headers included."""
+    return sum(math.prod(w.shape) * np.dtype(w.dtype).itemsize + 2**13 for w in model.weights) + 2**17
+
+
+def _see_room(path: Path, size: int) -> None:
+    try:
+        with path.open("wb") as file:
+            # A quota counts, too, which the free space of a disk does not know.
+            os.posix_fallocate(file.fileno(), 0, size)
+    except (AttributeError, OSError) as error:
+        if not isinstance(error, AttributeError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        if shutil.disk_usage(path.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def places(name: str) -> list[Path]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from particle_zoo.data.source import check_fingerprint
 from particle_zoo.detectors.camera import CameraFrames
 from particle_zoo.detectors.camera.source import Source
 from particle_zoo.errors import InputError
+from particle_zoo.pipelines.ahead import ahead
 from particle_zoo.simulation.optical_tpc import EVENT_COLUMNS, SimulatedFrame
 
 TRUTH = ("signal", "drawn", "instance")
@@ -110,15 +109,9 @@ class _Records:
 
 def _frames(records: _Records, positions: Sequence[int]) -> Generator[np.ndarray, None, None]:
     # zlib works outside of Python's lock: some frames are unpacked while one is used.
-    ahead = min(AHEAD, os.cpu_count() or 1)
-    waiting: deque[Future[dict[str, Any]]] = deque()
-    with ThreadPoolExecutor(ahead) as pool:
-        for position in positions:
-            waiting.append(pool.submit(records.read, position, TRUTH))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()["frame"]
-        while waiting:
-            yield waiting.popleft().result()["frame"]
+    most = min(AHEAD, os.cpu_count() or 1)
+    for example in ahead(lambda position: records.read(position, TRUTH), positions, most=most, threads=most):
+        yield example["frame"]
 
 
 def _index(path: Path) -> Iterator[tuple[int, int]]:

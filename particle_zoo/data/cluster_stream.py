@@ -169,7 +169,8 @@ class ClusterStream:
 
             try:
                 builder = tfds.builder_from_directory(str(folder))
-            except (OSError, ValueError, tfds.core.registered.DatasetNotFoundError) as error:
+            # A damaged description raises whatever it leads TFDS to.
+            except Exception as error:
                 raise InputError(
                     f"{folder} holds no prepared data set ({error}); name the folder of its version"
                 ) from error

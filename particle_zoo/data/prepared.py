@@ -13,7 +13,7 @@ from typing import Any
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.data.source import Source, check_fingerprint
-from particle_zoo.errors import ParticleZooError
+from particle_zoo.errors import InputError, ParticleZooError
 
 
 def read(
@@ -68,6 +68,9 @@ def open_builder(name: str, config: str, data_dir: str | Path | None, fingerprin
         data_dir: where prepared data are kept; TFDS's default without it.
         fingerprint: of the source.
         options: further arguments of the builder.
+
+    Raises:
+        InputError: the folder holds a data set whose description is damaged.
     """
     with quiet():
         import tensorflow_datasets as tfds
@@ -75,15 +78,28 @@ def open_builder(name: str, config: str, data_dir: str | Path | None, fingerprin
         tfds.disable_progress_bar()
         module = importlib.import_module(f"particle_zoo.datasets.{name}.{name}_dataset_builder")
         root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-        return module.Builder(config=config, data_dir=str(root / f"source-{fingerprint}"), **options)
+        folder = root / f"source-{fingerprint}"
+        try:
+            return module.Builder(config=config, data_dir=str(folder), **options)
+        except (ParticleZooError, OSError):
+            raise
+        # TFDS reads what is prepared at once, and a damaged description raises whatever it leads it to.
+        except Exception as error:
+            if not list(folder.rglob("dataset_info.json")):
+                raise
+            raise InputError(
+                f"the description of the data set in {folder} is damaged ({str(error) or type(error).__name__}); remove this "
+                "folder to have the data set prepared anew"
+            ) from error
 
 
 def prepare(builder: Any) -> None:
     """Prepare a data set.
 
     Raises:
-        InputError: what its source raised.
+        InputError: what its source raised, or a file could not be read or written.
     """
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     with quiet():
@@ -93,9 +109,19 @@ def prepare(builder: Any) -> None:
             raise
         # TFDS wraps what a reader raises into an exception of its own.
         except Exception as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, ParticleZooError):
-                cause = cause.__cause__ or cause.__context__
-            if cause is None:
-                raise
-            raise cause from error
+            causes = list(_causes(error))
+            for cause in causes:
+                if isinstance(cause, ParticleZooError):
+                    raise cause from error
+            for cause in causes:
+                if isinstance(cause, (OSError, tf.errors.OpError)):
+                    raise InputError(
+                        f"the data set cannot be prepared in {builder.data_dir} ({cause}); make room there, or give another --data-dir"
+                    ) from error
+            raise
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from particle_zoo import weights
 from particle_zoo.cli import replacing
 from particle_zoo.errors import InputError
 
@@ -87,8 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
             return
         if value < self.best or not self.weights_path.exists():
             self.best = value
-            with replacing(self.weights_path) as temporary:
-                self.model.save_weights(temporary)
+            weights.save(self.model, self.weights_path)
         self.epochs_done = epoch + 1
         self.save()
 

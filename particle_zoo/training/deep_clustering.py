@@ -28,7 +28,7 @@ from particle_zoo.training import devices, run_folder
 from particle_zoo.training.cluster_checks import alarms, scan
 from particle_zoo.training.cluster_stages import Refinement, kmeans_start, pretrain, refine
 from particle_zoo.training.session import digest
-from particle_zoo.weights import WEIGHTS, write_card
+from particle_zoo.weights import WEIGHTS, save, write_card
 
 AUTOENCODER = "autoencoder.weights.h5"
 CLUSTERS = "clusters.npz"
@@ -128,8 +128,7 @@ class ClusteringJob:
         c = model.zoo_config
         model.centroids, start = kmeans_start(embedding, c.clusters, restarts=c.restarts, seed=self.seed)
         found = refine(model, x, seed=self.seed, tell=None if quiet else _tell)
-        with replacing(folder / WEIGHTS) as temporary:
-            model.save_weights(temporary)
+        save(model, folder / WEIGHTS)
         write_json(folder / "config.json", self.config(model))
         self._store(found, start, folder)
         metrics = self._metrics(model, found, start, table)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from particle_zoo.pipelines.ahead import ahead
 from particle_zoo.pipelines.examples import Examples, preprocessor_of
 from particle_zoo.pipelines.streamed import StreamedExamples
 
@@ -19,11 +18,14 @@ AHEAD = 4
 """Batches of a stream that are made before they are needed."""
 
 _failures: list[BaseException] = []
+"""Of the latest tf.data pipeline; each has a list of its own, to which its threads may add when another training runs."""
 
 
 def failure() -> BaseException | None:
-    """What went wrong while the latest batch was made, if anything: TensorFlow makes an error of its own of it."""
-    return _failures.pop() if _failures else None
+    """What went wrong first while batches were made since the last call, if anything: TensorFlow makes an error of its own of it."""
+    global _failures
+    found, _failures = _failures, []
+    return found[0] if found else None
 
 
 class EpochBatches(keras.utils.PyDataset):
@@ -45,7 +47,7 @@ def training_batches(examples: AnyExamples, first_epoch: int, epochs: int) -> An
     steps = range(first_epoch * len(examples), epochs * len(examples))
     if keras.backend.backend() == "tensorflow":
         return _tf_batches(examples, steps)
-    return _generate(examples, steps)
+    return ahead(partial(packed, examples), steps, most=AHEAD)
 
 
 def first_inputs(examples: AnyExamples, clusters: int) -> list[Any]:
@@ -73,24 +75,12 @@ def _filled_up(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.pad(images, [(0, 0), *margins]) if any(margin for _, margin in margins) else images
 
 
-def _generate(examples: AnyExamples, steps: range) -> Iterator[tuple[Any, ...]]:
-    # While a step computes, a thread makes the batches of the next ones.
-    worker = ThreadPoolExecutor(1, "batches")
-    waiting: deque[Future[tuple[Any, ...]]] = deque()
-    try:
-        for step in steps:
-            waiting.append(worker.submit(packed, examples, step))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        worker.shutdown(cancel_futures=True)
-
-
 def _tf_batches(examples: AnyExamples, steps: range) -> Any:
     import tensorflow as tf
 
+    global _failures
+    # Prefetching goes on after an error, and meets it again and again.
+    failed = _failures = []
     template = packed(examples, 0)
     leaves = tf.nest.flatten(template)
     fixed = preprocessor_of(examples.preprocess).FIXED_SHAPE
@@ -103,7 +93,7 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
         try:
             return list(tf.nest.flatten(packed(examples, int(step))))
         except Exception as error:
-            _failures.append(error)
+            failed.append(error)
             raise
 
     def lookup(step: Any) -> Any:
@@ -114,5 +104,5 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
 
     # One call at a time, in order: numpy holds the GIL anyway, and prefetching overlaps it with the training step.
     # A tuned buffer grows by and by, which a training within bounded memory must not.
-    ahead = AHEAD if isinstance(examples, StreamedExamples) else tf.data.AUTOTUNE
-    return tf.data.Dataset.range(steps.start, steps.stop).map(lookup).prefetch(ahead)
+    buffer = AHEAD if isinstance(examples, StreamedExamples) else tf.data.AUTOTUNE
+    return tf.data.Dataset.range(steps.start, steps.stop).map(lookup).prefetch(buffer)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.errors import InputError
@@ -114,6 +113,7 @@ def start(folder: Path, config: dict[str, Any], *, resume: bool, force: bool = F
                 raise InputError(
                     f"{folder} was started with {key} {_short(old)}, now it is {_short(new)}; repeat the first command or choose another --output"
                 )
+    sweep(folder)
     write_json(path, config)
     trim_history(folder)
 
@@ -140,7 +140,19 @@ def trim_history(folder: Path) -> None:
         history.unlink()
         return
     done = read_state(state, variables=False)[0]["epochs"]
-    table = pd.read_csv(history)
-    if len(table) > done:
+    # As they are, digits and line ends included: a resumed run has the history of one that was never stopped.
+    lines = history.read_bytes().splitlines(keepends=True)
+    if len(lines) > 1 + done:
         with replacing(history) as temporary:
-            table[table["epoch"] < done].to_csv(temporary, index=False)
+            temporary.write_bytes(b"".join(lines[: 1 + done]))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process was writing under a temporary name, which may be as large as the weights."""
+    for path in folder.glob(".*.tmp*"):
+        if re.fullmatch(r"\..+\.\d+\.tmp(\..+)?", path.name) is None:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -160,6 +160,23 @@ def test_folders_that_are_no_streams(stored: Path, tmp_path: Path) -> None:
         ClusterStream.of_folder(other)
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]", ""])
+def test_a_damaged_description_is_one_sentence(
+    content: str, place: dict[str, Any], stored: Path, tmp_path: Path
+) -> None:
+    assert len(ClusterStream.open(FILES, **place))
+    other = Path(shutil.copytree(place["data_dir"], tmp_path / "data"))
+    (about,) = other.rglob("dataset_info.json")
+    about.write_text(content)
+    for ask in (ClusterStream.open, data.load):
+        with pytest.raises(InputError, match=r"damaged .*remove this folder to have the data set prepared anew"):
+            ask(FILES, manual_dir=place["manual_dir"], data_dir=other)
+    folder = Path(shutil.copytree(stored, tmp_path / "set"))
+    (folder / "dataset_info.json").write_text(content)
+    with pytest.raises(InputError, match="holds no prepared data set"):
+        ClusterStream.of_folder(folder)
+
+
 def test_without_tfds_one_sentence(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="install tensorflow-datasets and tensorflow, or leave --stream out"):

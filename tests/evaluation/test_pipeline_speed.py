@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from click.testing import CliRunner
 from particle_zoo import Clusters, InputError
 from particle_zoo.benchmark import benchmark
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel
-from particle_zoo.evaluation.pipeline import cluster_speed, report, rivals
+from particle_zoo.evaluation.pipeline import cluster_speed, epochs, report, rivals
 from particle_zoo.evaluation.pipeline.frame_speed import Plan
 from particle_zoo.evaluation.pipeline.material import EXTENT, MATERIALS, Material
 from particle_zoo.evaluation.pipeline.packed import PackedClusters
-from particle_zoo.evaluation.pipeline.reading import ahead, batches
+from particle_zoo.evaluation.pipeline.reading import batches
 from particle_zoo.models.pedestal_ae import TinyPedestalAEConfig
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.training.frame_crops import FrameCrops
@@ -179,16 +180,18 @@ def test_an_epoch_from_disk_is_a_function_of_seed_and_epoch(tmp_path: Path) -> N
         assert sorted(map(bytes, other)) == sorted(map(bytes, expected))
 
 
-def test_what_is_made_ahead_comes_in_order_and_errors_come_through() -> None:
-    assert list(ahead(lambda i: i * i, range(9))) == [i * i for i in range(9)]
-    with pytest.raises(InputError, match="no 3"):
-        list(ahead(_but_three, range(9)))
+class _Deadly:
+    """Material that ends the process in which it arrives."""
+
+    name = "ccd 64x64"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (9,)
 
 
-def _but_three(i: int) -> int:
-    if i == 3:
-        raise InputError("no 3")
-    return i
+def test_a_process_that_is_killed_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"passes over the records of ccd 64x64 was killed.*; take fewer --clusters"):
+        epochs.measure(_Deadly(), tmp_path, batch_size=8, seed=0, epochs=3)  # type: ignore[arg-type]
 
 
 def row(key: str, **speeds: float) -> dict[str, Any]:
@@ -224,7 +227,7 @@ def test_the_command_prints_and_writes_every_way(tmp_path: Path, monkeypatch: py
         "--frames",
         "10",
         "--epochs",
-        "3",
+        "4",
     ]
     arguments += ["--shape", "96", "128", "--repeats", "1", "--json", str(tmp_path / "n.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
@@ -239,13 +242,19 @@ def test_the_command_prints_and_writes_every_way(tmp_path: Path, monkeypatch: py
     assert clusters["clusters"] == 200
     assert clusters["same_order"]
     assert clusters["ratio"] == pytest.approx(clusters["speeds"]["in_memory"] / clusters["speeds"]["generator"])
-    assert len(clusters["memory"]["resident_mb"]) == 3
+    assert len(clusters["memory"]["resident_mb"]) == 4
     assert clusters["mb"]["first_pass"] > clusters["mb"]["packed"] > 0
     assert frames["crop"] == [96, 128]
     assert len(found["verdicts"]) == 5
     assert "torch is not installed" in result.output
     for verdict in found["verdicts"]:
         assert verdict["target"] in result.output
+
+
+def test_growth_from_the_third_epoch_on_takes_a_fourth() -> None:
+    refused = CliRunner().invoke(benchmark, ["pipeline", "--epochs", "3"])
+    assert refused.exit_code == 2
+    assert "3 is not in the range x>=4" in refused.output
 
 
 def test_without_tfds_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ def test_a_damaged_file_is_one_sentence_and_leaves_no_run(source: list[str], tmp
 
 
 def test_a_file_damaged_during_a_training_is_one_sentence_too(source: list[str], tmp_path: Path) -> None:
+    assert len(ClusterStream.open(CCD, manual_dir=source[3], data_dir=source[5]))
     other = shutil.copytree(source[5], tmp_path / "data")
     (path,) = other.rglob("*-train.tfrecord*")
 

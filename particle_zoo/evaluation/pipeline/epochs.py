@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from particle_zoo.errors import InputError
 from particle_zoo.evaluation.pipeline.material import Material
 
 EPOCHS = 10
@@ -23,9 +25,18 @@ def measure(material: Material, scratch: Path, *, batch_size: int, seed: int, ep
     Returns:
         `resident_mb` after each epoch; `growth_mb` of the largest from the third epoch on over the third, and `flat`, both None
         where the system does not say.
+
+    Raises:
+        InputError: the process was killed.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        resident = process.submit(_run, material, scratch, batch_size, seed, epochs).result()
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+            resident = process.submit(_run, material, scratch, batch_size, seed, epochs).result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"the process that passes over the records of {material.name} was killed, most likely for want of memory; take fewer "
+            "--clusters"
+        ) from error
     settled = resident[min(SETTLED, epochs) - 1 :]
     growth = max(settled) - settled[0]
     known = growth == growth

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
 from particle_zoo.clusters import Clusters
+from particle_zoo.pipelines.ahead import ahead
 from particle_zoo.pipelines.chosen import Chosen
 from particle_zoo.pipelines.examples import class_index
 
 AHEAD = 2
 """Threads, and groups or batches that are made before they are asked for; with the one in use, all that is in memory."""
-
-Made = TypeVar("Made")
 
 
 class Groups(Protocol):
@@ -52,24 +49,9 @@ def batches(
         InputError: a damaged file, or clusters that cannot be drawn.
     """
     order = np.random.default_rng((seed, 0, epoch)).permutation(len(stored.groups)).tolist()
-    for number, clusters in zip(order, ahead(stored.read, order), strict=True):
+    for number, clusters in zip(order, ahead(stored.read, order, most=AHEAD, threads=AHEAD), strict=True):
         mixed = np.random.default_rng((seed, 1, epoch, number)).permutation(len(clusters))
         targets = class_index(clusters, classes)
         for start in range(0, len(mixed), batch_size):
             index = mixed[start : start + batch_size]
             yield preprocess(Chosen(clusters, index)), targets[index]
-
-
-def ahead(make: Callable[[int], Made], numbers: Iterable[int]) -> Iterator[Made]:
-    """Yield what is made of each number, in order; two threads make the next ones while one is used.
-
-    Inflating, parsing and drawing leave Python's lock to others.
-    """
-    waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(AHEAD) as pool:
-        for number in numbers:
-            waiting.append(pool.submit(make, number))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.speed.material import Batch, Material, arrays, prepare
 from particle_zoo.evaluation.speed.pace import Pace
+from particle_zoo.pipelines.ahead import ahead
 
 AHEAD = 2
 """Batches drawn ahead of the step, in a thread."""
@@ -150,7 +151,9 @@ def measure_training(
     trainer = Trainer(material, compiled=compiled, precision=precision, device=device)
     pace, loss = Pace(steps, budget), None
     source = material.batches(0, MANY)
-    batches: Iterator[Batch] = source if material.ready else ahead(source)
+    batches: Iterator[Batch] = (
+        source if material.ready else ahead(lambda _: next(source), itertools.count(), most=AHEAD)
+    )
     pace.begin()
     while True:
         asked = time.perf_counter()
@@ -194,20 +197,6 @@ def measure_inference(
         if pace.call():
             break
     return {**pace.result(material.batch_size), **about(torch, device)}
-
-
-def ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
-    """The same batches, drawn `AHEAD` of whoever takes them by a thread."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: list[Future[Batch]] = [pool.submit(next, batches) for _ in range(AHEAD)]
-        try:
-            while True:
-                batch = waiting.pop(0).result()
-                waiting.append(pool.submit(next, batches))
-                yield batch
-        finally:
-            for later in waiting:
-                later.cancel()
 
 
 def about(torch: Any, device: str) -> dict[str, Any]:
