@@ -228,6 +228,8 @@
       find("ids").select();
       document.execCommand("copy");
     }
+    find("copy").textContent = "Copied";
+    setTimeout(() => (find("copy").textContent = "Copy ids"), 2000);
   }
 
   function save() {
@@ -270,10 +272,15 @@
   map.on("plotly_relayout", () => (find("ring").hidden = true));
   await paint(true);
   // The legend takes more or fewer lines; Plotly itself looks at the window only.
-  new ResizeObserver(() => {
+  async function fit() {
+    const { width: wide, height: high } = map._fullLayout;
+    if (Math.abs(map.clientWidth - wide) < 1 && Math.abs(map.clientHeight - high) < 1) return;
     find("ring").hidden = true;
-    Plotly.Plots.resize(map);
-  }).observe(find("plane"));
+    await Plotly.Plots.resize(map);
+  }
+
+  await fit();
+  new ResizeObserver(fit).observe(map);
   document.body.dataset.state = "ready";
 })().catch((error) => {
   const said = document.createElement("p");

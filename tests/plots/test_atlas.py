@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import re
 import zlib
@@ -189,7 +190,7 @@ def test_a_page_that_cannot_be_written_leaves_the_earlier_one(
 
     def full(self: Path, text: str, **options: Any) -> int:
         write(self, text[:100], **options)
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="no space"):

@@ -255,6 +255,7 @@ def test_a_lasso_selects_what_it_surrounds_and_a_name_selects_all_of_it(opened: 
     most = rows["label"].value_counts().index[0]
     until(lambda: opened.selected() == rows["id"][rows["label"] == most].tolist())
     opened.click("copy")
+    until(lambda: opened.text("copy") == "Copied")
     assert opened.pasted().split("\n") == opened.selected()
     # Another colour leaves the selection as it is.
     opened.colour_by("z0")
@@ -273,7 +274,8 @@ def test_names_of_a_user_are_text_and_every_column_can_be_chosen(
     both = rows.assign(umap_x_before=-rows["umap_x"], umap_y_before=rows["umap_y"])
     atlas(both, clusters, tmp_path / "page.html", title=name)
     chromium.open(tmp_path / "page.html")
-    for column in both.columns.drop("id"):
+    # The page begins with the label.
+    for column in [*both.columns.drop(["id", "label"]), "label"]:
         chromium.colour_by(column)
     chromium.js("const s = document.getElementById('layout'); s.value = 1; s.dispatchEvent(new Event('change'))")
     until(lambda: chromium.place(-8, 8)[0] < chromium.place(4, 0)[0])
