@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,17 @@ from particle_zoo.evaluation.proton_electron import networks, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
 from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
+from tests.conftest import eager_steps
 from tests.evaluation.runs import untrained_run
 from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted, tiny
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_graphs() -> Iterator[None]:
+    with eager_steps():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +116,6 @@ def test_an_encoder_that_never_saw_times_serves_a_timepix1(shallow: None, tmp_pa
     assert networks.check_start(tiny(**names, size=64, network_settings={}), run)
 
 
-@pytest.mark.usefixtures("eager")
 def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
     budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
