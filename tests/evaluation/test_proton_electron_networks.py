@@ -119,6 +119,8 @@ def test_an_encoder_that_never_saw_times_serves_a_timepix1(shallow: None, tmp_pa
 def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
     budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
+    # Otherwise every training cluster is drawn ten times an epoch.
+    budget["network_settings"] = {"epoch_clusters": 64}
     monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100, size=64, pretrain_size=32))
     arguments = ["proton_electron", "--seeds", "1", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]
