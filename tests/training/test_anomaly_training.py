@@ -31,9 +31,6 @@ SHAPE = (80, 104)
 NARROW = {"dilation": 2, "merge": 0, "widths": [2.0]}
 """Regions of a small frame must not all run into each other."""
 
-QUICK = {"finder_settings": NARROW, "crops": 4}
-"""A quarter of the usual crops: white noise leaves little to learn."""
-
 COUNTS = 10_000.0
 
 
@@ -50,7 +47,7 @@ def write_frames(folder: Path, train: int = 16, calibration: int = 10, test: int
 
 
 def arguments(source: Path, output: Path, **settings: Any) -> list[str]:
-    settings = {**QUICK, **settings}
+    settings = {"finder_settings": NARROW, **settings}
     given = [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     named = ["--dataset", "camera_frames/files", "--manual-dir", str(source), "--output", str(output)]
     return ["tiny_pedestal_ae", *named, *given]
@@ -63,7 +60,7 @@ def command(*given: str) -> str:
 
 
 def prepared(source: Path, name: str = "tiny_pedestal_ae", **settings: Any) -> anomaly.AnomalyJob:
-    settings = {**QUICK, **settings}
+    settings = {"finder_settings": NARROW, **settings}
     return anomaly.prepare(registry.info(name), settings, dataset="camera_frames/files", manual_dir=source)
 
 
