@@ -78,9 +78,9 @@ def jets() -> tuple[Any, Any]:
     """Batch normalisation, and dropout."""
     keras.utils.set_random_seed(3)
     model = registry.create(
-        "tiny_jet_ae", activation="leaky_relu", batch_norm=True, dropout=0.1, epochs=3, batch_size=100
+        "tiny_jet_ae", hidden=(8,), activation="leaky_relu", batch_norm=True, dropout=0.1, epochs=3, batch_size=60
     )
-    training = generate(500, 1)
+    training = generate(250, 1)
     model.preprocessor = model.preprocessor.fit(training)
     return model, train_model(model, training, generate(77, 2), seed=3)
 
@@ -158,7 +158,7 @@ def main(output: Path, cases: list[str]) -> None:
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
     # TensorFlow traces every layer on every device.
-    with shallow_efficientnet(halving_only=True):
+    with shallow_efficientnet(one_stage=True):
         found = compare(cases)
     output.write_text(json.dumps(found))
 
