@@ -97,7 +97,7 @@ def found(folder: Path, cache: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["uneven", "vae", "effnet", "jets", "patches"])
+@pytest.mark.parametrize("case", ["uneven", "vae", "jets", "patches"])
 def test_two_devices_learn_what_one_learns(found: dict[str, Any], case: str) -> None:
     one, two = found[case]
     assert (one["number"], two["number"]) == (1, 2)

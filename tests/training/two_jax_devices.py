@@ -57,7 +57,7 @@ def three_classes() -> Clusters:
 
 @functools.cache
 def in_orbit() -> Clusters:
-    return simulate("timepix_300um", particle="proton", n=24, seed=4, spectrum="orbit")
+    return simulate("timepix_300um", particle="proton", n=26, seed=4, spectrum="orbit")
 
 
 def train(
@@ -110,7 +110,8 @@ def uneven() -> Found:
 def effnet() -> Found:
     """Hidden pixels, blocks left out and batch normalisation; the last batch has two clusters."""
     with shallow_efficientnet(one_stage=True):
-        return train("tiny_effnet_ae", 18, 6, in_orbit(), size=32, batch_size=8, epoch_clusters=0, fresh_statistics=16)
+        settings = {"size": 32, "batch_size": 8, "epoch_clusters": 0, "fresh_statistics": 8, "mask_heads": False}
+        return train("tiny_effnet_ae", 18, 8, in_orbit(), **settings)
 
 
 def _note_rows(model: Any, rows: list[tuple[int, int]]) -> None:
@@ -128,10 +129,10 @@ def _note_rows(model: Any, rows: list[tuple[int, int]]) -> None:
 
 
 def jets() -> Found:
-    """Several steps a call."""
+    """Several steps a call, batch normalisation and dropout."""
     found = generate(237, seed=3).select(FOUR_MOMENTUM)
     keras.utils.set_random_seed(1)
-    model = registry.create("tiny_jet_ae", epochs=2, batch_size=32)
+    model = registry.create("tiny_jet_ae", hidden=(8,), batch_norm=True, dropout=0.1, epochs=2, batch_size=32)
     model.preprocessor = model.preprocessor.fit(found[:200])
     logs = train_model(model, found[:200], found[200:], seed=1)
     return results(model, logs, model.preprocess(found[200:]))
@@ -181,8 +182,8 @@ CASES: dict[str, Callable[[], Found]] = {
 }
 
 
-LONG = ("float16", "frames")
-"""Cases that only run when they are named: they take the way of others."""
+LONG = ("float16", "frames", "effnet")
+"""Cases that only run when they are named: they take the way of others, and the last compiles for as long as all of those."""
 
 
 def interrupted(folder: Path) -> Found:
