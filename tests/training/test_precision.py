@@ -61,7 +61,7 @@ def trained(what: str, precision: str, seed: int, examples: Any) -> Trained:
     name, steps, settings = MODELS[what]
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    with shallow_efficientnet(one_stage=True):
+    with shallow_efficientnet(halving_only=True):
         model = particle_zoo.create(name, **settings)
     model.preprocessor = model.preprocessor.fit(examples)
     inputs = model.preprocess(examples)
