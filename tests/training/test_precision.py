@@ -225,7 +225,19 @@ def test_the_noise_is_as_large_as_differences_of_further_trainings() -> None:
 
 def test_verdicts() -> None:
     reference = [1.0, 1.1, 0.9]
-    assert judge([1.05, 1.0, 1.1], reference)["verdict"] == "within the noise of float32"
-    assert judge([2.0, 2.1, 2.2], reference)["verdict"] == "worse than float32"
-    assert judge([0.2, 0.1, 0.3], reference)["verdict"] == "better than float32"
-    assert judge([1.0, float("nan"), 1.0], reference)["verdict"] == "fails"
+    assert judge([1.05, 1.0, 1.1], reference, 3.0)["verdict"] == "within the noise of float32"
+    assert judge([2.0, 2.1, 2.2], reference, 3.0)["verdict"] == "worse than float32"
+    assert judge([0.2, 0.1, 0.3], reference, 3.0)["verdict"] == "better than float32"
+    assert judge([1.0, float("nan"), 1.0], reference, 3.0)["verdict"] == "fails"
+
+
+def test_noise_as_large_as_what_is_learned_hides_a_training_that_learns_nothing() -> None:
+    reference, nothing = [1.0, 1.2, 0.8], [1.3, 1.3, 1.3]
+    told = judge(nothing, reference, 1.3)
+    assert abs(told["difference"]) < told["noise"]
+    assert told["learned"] == pytest.approx(0)
+    assert told["in_spreads"] == pytest.approx(1.5)
+    assert told["verdict"] == "too noisy to say"
+    # Every seed ends where it ended in float32: that shows through any noise between seeds.
+    assert judge([1.01, 1.19, 0.81], reference, 1.3)["verdict"] == "within the noise of float32"
+    assert judge(reference, reference, 0.9)["verdict"] == "too noisy to say"
