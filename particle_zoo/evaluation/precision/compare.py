@@ -67,8 +67,8 @@ def compare(
             found.setdefault(precision, []).append(result)
             if not quiet:
                 click.echo(f"{name}, {precision}, seed {seed}: loss {result['loss']:.6g}", err=True)
-    untrained = [_untrained(card, settings, seed, source) for seed in range(seeds)]
-    before = float(np.mean(untrained))
+    start = [untrained(card, settings, seed, source) for seed in range(seeds)]
+    before = float(np.mean(start))
     if not quiet:
         click.echo(f"{name}, untrained: loss {before:.6g}", err=True)
     losses = {precision: [one["loss"] for one in results] for precision, results in found.items()}
@@ -78,7 +78,7 @@ def compare(
     for precision, results in found.items():
         for said in dict.fromkeys(one["failed"] for one in results if "failed" in one):
             click.echo(f"{precision}: {said}")
-    told = {"model": name, "settings": settings, "seeds": seeds, "untrained": untrained}
+    told = {"model": name, "settings": settings, "seeds": seeds, "untrained": start}
     return {**told, "rows": rows, "metrics": metrics}
 
 
@@ -108,8 +108,18 @@ class _FirstEpoch(keras.callbacks.Callback):
         raise _Seen
 
 
-def _untrained(card: Any, settings: dict[str, Any], seed: int, source: dict[str, Any]) -> float:
-    """Loss of a training in float32 whose weights stay as they are initialised."""
+def untrained(card: Any, settings: dict[str, Any], seed: int, source: dict[str, Any]) -> float:
+    """Loss after an epoch in float32 whose weights stay as they are initialised.
+
+    Args:
+        card: of a registered model.
+        settings: overrides of its configuration.
+        seed: of weights and order.
+        source: as in `compare`.
+
+    Raises:
+        InputError: unknown settings or unusable data.
+    """
     job, begin = _prepared(card, settings, **source, seed=seed, precision=REFERENCE)
     config = job.model.zoo_config
     # The stages before the training proper would move weights.
@@ -132,9 +142,18 @@ def _trained(card: Any, settings: dict[str, Any], precision: str, seed: int, sou
                 raise
             return {"loss": math.nan, "failed": str(error)}
         history = pd.read_csv(Path(folder) / "history.csv")
-    loss = history["val_loss" if "val_loss" in history else "loss"].min()
     values = {key: value for key, value in metrics.items() if isinstance(value, float) and "seconds" not in key}
-    return {"loss": float(loss), **values}
+    return {"loss": kept_loss(history), **values}
+
+
+def kept_loss(history: pd.DataFrame) -> float:
+    """Loss of the weights that a training keeps.
+
+    Args:
+        history: its history.csv. Keras writes a column `val_loss` where nothing is validated, too, without a value.
+    """
+    validated = "val_loss" in history and history["val_loss"].notna().any()
+    return float(history["val_loss" if validated else "loss"].min())
 
 
 def _metrics(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list[float]]]:
