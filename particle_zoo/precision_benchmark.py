@@ -27,7 +27,10 @@ from particle_zoo.cli import PRECISIONS, load_keras, output_options, parse_setti
 def precision(name: str, settings: tuple[str, ...], json_path: Path | None, **options: Any) -> None:
     """Final loss and metrics of the model NAME trained in float32 and in mixed precision, with several seeds.
 
-    The verdict compares the difference of the mean losses with that between further trainings in float32.
+    The verdict compares the difference of the mean losses with its noise, that between further trainings in float32. It is
+    'too noisy to say' where a quarter of what is learned would not show, neither above the noise nor in a difference of one
+    seed from itself. Learned is the drop of the loss from that of the untrained network, for which every seed takes one
+    epoch more.
     """
     load_keras()
     from particle_zoo.evaluation.precision.compare import compare

@@ -96,7 +96,8 @@ def eager_steps() -> Iterator[None]:
         model.run_eagerly = True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("particle_zoo.training.fit.compile_model", eagerly)
+        for module in ("fit", "jets"):
+            patch.setattr(f"particle_zoo.training.{module}.compile_model", eagerly)
         yield
 
 

@@ -11,19 +11,35 @@ from typing import Any
 HALVING = (1, 2, 3, 5)
 """Stages of an EfficientNet that halve an image; the stem halves it too."""
 
+ONE_STAGE: dict[str, Any] = {
+    "kernel_size": 5,
+    # A tenth of them.
+    "repeats": 20,
+    "filters_in": 32,
+    "filters_out": 16,
+    "expand_ratio": 1,
+    "id_skip": True,
+    "strides": 16,
+    "se_ratio": 0.25,
+}
+"""Two blocks in the place of seven stages: one that makes an image as small as all of them do, and one that may be left out."""
+
 
 @contextmanager
-def shallow_efficientnet(*, halving_only: bool = False) -> Iterator[None]:
+def shallow_efficientnet(*, halving_only: bool = False, one_stage: bool = False) -> Iterator[None]:
     """EfficientNetB0 and B1 with one block a stage and a quarter of the width, where a test is about what is done with them.
 
     Args:
-        halving_only: leave out the stages that keep the size, where every layer costs a compilation.
+        halving_only: leave out the stages that keep the size.
+        one_stage: have a single stage of two blocks, where every layer costs a compilation.
     """
     import keras
     from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS, EfficientNet
 
     stages: dict[str, Any] = {}
-    if halving_only:
+    if one_stage:
+        stages["blocks_args"] = [ONE_STAGE]
+    elif halving_only:
         stages["blocks_args"] = [copy.deepcopy(DEFAULT_BLOCKS_ARGS[i]) for i in HALVING]
     names = ("EfficientNetB0", "EfficientNetB1")
     before = {name: getattr(keras.applications, name) for name in names}

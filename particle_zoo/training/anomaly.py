@@ -19,7 +19,7 @@ from particle_zoo.detectors.camera import CameraFrames, Finder, PedestalModel, c
 from particle_zoo.detectors.camera.region_calibration import FEWEST
 from particle_zoo.detectors.camera.source import size
 from particle_zoo.errors import InputError
-from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, LIMIT
+from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, LIMIT, check_room
 from particle_zoo.pipelines.frames import PEDESTAL
 from particle_zoo.registry import ModelCard
 from particle_zoo.training import devices, fit, run_folder
@@ -215,7 +215,8 @@ def prepare(
         data_overrides: of `particle_zoo.data.camera.load_frames`.
 
     Raises:
-        InputError: unusable settings or files, too few frames, or frames that are no pedestals.
+        InputError: unusable settings or files, too few frames, frames that are no pedestals, or frames too small for the spots
+            whose light the metrics follow.
     """
     from particle_zoo.data import camera
     from particle_zoo.weights import locate
@@ -243,6 +244,7 @@ def prepare(
     # The test frames, too: what cannot be read of them would be found after hours of training.
     for part in frames.values():
         check_pedestals(model.preprocessor.pedestal, part)
+    check_room(frames["test"].shape[1:])
     found = camera.fingerprint(dataset, **source)
     return AnomalyJob(card, model, finder, dataset, frames, rates, seed, precision, limit, init, found, gentle)
 

@@ -12,20 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.absent import hide
+
 ABSENT = ("tensorflow", "tensorflow_datasets")
-
-
-class Without:
-    """A finder of modules that does not find some: for `import` and for `find_spec` they are not installed."""
-
-    def __init__(self, finder: Any) -> None:
-        self.finder = finder
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.finder, name)
-
-    def find_spec(self, name: str, *where: Any) -> Any:
-        return None if name.partition(".")[0] in ABSENT else self.finder.find_spec(name, *where)
 
 
 TRAININGS = {
@@ -79,7 +68,7 @@ def main(root: Path) -> None:
 
 if __name__ == "__main__":
     if "--with-tensorflow" not in sys.argv:
-        sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+        hide(*ABSENT)
     main(Path(sys.argv[1]))
     if "--with-tensorflow" not in sys.argv:
         assert not set(ABSENT) & set(sys.modules)

@@ -132,18 +132,20 @@ def test_hits_and_truth_survive_storage(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_beam_gives_the_same_examples(tmp_path: Path) -> None:
+def test_beam_gives_the_same_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    monkeypatch.setitem(timepix1.SOURCE.__dict__, "mixes", small(timepix1.SOURCE, block=300))
     workers = PipelineOptions(["--direct_num_workers=2", "--direct_running_mode=multi_threading"])
-    for balanced in (False, True):
-        options: dict[str, Any] = {"config": ORBIT, "clusters": 7000, "balanced": balanced}
-        if not balanced:
-            options["clusters"] = 3300
+    for balanced, clusters in ((False, 400), (True, 1500)):
+        options: dict[str, Any] = {"config": ORBIT, "clusters": clusters, "balanced": balanced}
         plain = prepare(Timepix1(data_dir=str(tmp_path / f"plain-{balanced}"), **options))
         beam = prepare(Timepix1(data_dir=str(tmp_path / f"beam-{balanced}"), **options), beam_options=workers)
         assert plain.fingerprint == beam.fingerprint
-        assert_same(examples(plain), examples(beam))
+        found = examples(plain)
+        assert_same(found, examples(beam))
+        n = sum(map(len, found.values()))
+        assert 400 <= n < clusters if balanced else n == clusters
 
 
 def test_beam_reads_files(tmp_path: Path) -> None:

@@ -283,8 +283,9 @@ def test_a_run_that_is_called_like_a_method_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_a_network_takes_part(tmp_path: Path) -> None:
-    network = Network(model="tiny_pedestal_ae", settings={"epochs": 1, "crops": 1})
+    network = Network(model="tiny_pedestal_ae", settings={"epochs": 1, "crops": 1, "crop": 96})
     settings = tiny(networks={"tiny": network}, network_settings={})
     result, said = compare(settings, tmp_path, networks=True, data_dir=tmp_path / "data")
     methods = result["cells"][NAME]["methods"]

@@ -80,6 +80,7 @@ def test_evaluate_prints_tables_and_writes_figure_and_numbers(run: Path, files: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_map")
 def test_embed_tells_what_the_axes_follow(run: Path, files: Path, tmp_path: Path) -> None:
     arguments = [*_options(files, tmp_path), "--output", tmp_path / "e", "--json", tmp_path / "e.json", "--groups", 3]
     classifier = _run(tmp_path / "c", files, "tiny_effnet_classifier", classes=["electron", "proton"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,18 @@ from particle_zoo.evaluation.proton_electron import networks, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
 from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
+from tests.conftest import eager_steps
 from tests.evaluation.runs import untrained_run
 from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted, tiny
+from tests.shallow import shallow_efficientnet
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_graphs() -> Iterator[None]:
+    with eager_steps():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -109,11 +117,21 @@ def test_an_encoder_that_never_saw_times_serves_a_timepix1(shallow: None, tmp_pa
     assert networks.check_start(tiny(**names, size=64, network_settings={}), run)
 
 
-@pytest.mark.usefixtures("eager")
-def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def shallowest() -> Iterator[None]:
+    """Without graphs the time goes with the number of layers."""
+    with shallow_efficientnet(halving_only=True):
+        yield
+
+
+def test_the_real_networks_through_the_command(
+    shallowest: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
     budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
-    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=100, size=64, pretrain_size=32))
+    # Otherwise every training cluster is drawn ten times an epoch.
+    budget["network_settings"] = {"epoch_clusters": 64}
+    monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=40, size=64, pretrain_size=32))
     arguments = ["proton_electron", "--seeds", "1", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
@@ -125,7 +143,7 @@ def test_the_real_networks_through_the_command(shallow: None, tmp_path: Path, mo
     for name in networks_there:
         # Before batch normalisation has seen some hundred steps they differ little.
         probability = predicted(tmp_path / "s")[f"{study.plain(name)}-100-0"]
-        assert probability.shape == (100,)
+        assert probability.shape == (40,)
         assert 0 <= probability.min() < probability.max() <= 1
         assert found["sentences"][name] in result.output
     pretrained = tmp_path / "s" / "pretrained" / "tiny_effnet_ae"

@@ -306,6 +306,7 @@ def test_the_configuration_repeats_the_run_and_a_resume_keeps_to_it(layout: Path
         invoke(train, *start, "--init", tmp_path / "a", "--split", "all", "--resume")
 
 
+@pytest.mark.usefixtures("eager")
 def test_ctrl_c_leaves_a_resumable_run(source: list[Any], tmp_path: Path) -> None:
     arguments = ["tiny_cnn", *source, "--output", tmp_path / "r", "--epochs", 2000, "--quiet"]
     process = shell("particle_zoo.train", *arguments, cwd=tmp_path)

@@ -119,6 +119,10 @@ def test_frames_that_are_no_pedestals(
     assert message in refused(runs)
 
 
+def test_frames_too_small_for_the_spots_of_the_metrics(runs: Path) -> None:
+    assert "a spot of 6 px needs a frame of 72 x 72 px; received 64 x 96" in refused(runs)
+
+
 def test_a_run_with_light_offered_as_pedestals(runs: Path) -> None:
     rng = np.random.default_rng(2)
     for seed, (name, n) in enumerate(SPLITS.items()):

@@ -56,6 +56,7 @@ def test_a_run_holds_what_is_needed_and_the_training_helps(files: Path, tmp_path
     assert particle_zoo.load("tiny_jet_ae", weights=tmp_path / "run").preprocessor == model.preprocessor
 
 
+@pytest.mark.usefixtures("eager")
 def test_normalisation_knows_the_training_jets_alone(files: Path, tmp_path: Path) -> None:
     run(files, tmp_path / "run", "--epochs", "1")
     model, _ = load_run(tmp_path / "run")
@@ -79,6 +80,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(files: Path, tmp_path:
         np.testing.assert_allclose(parts, whole, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eager")
 def test_without_validation_jets_the_training_loss_is_watched(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model, jets = particle_zoo.create("tiny_jet_ae", epochs=2), generate(200, seed=1)

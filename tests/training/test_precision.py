@@ -23,21 +23,21 @@ from tests.patch_files import simple_patches
 from tests.shallow import shallow_efficientnet
 
 MIXED = ("mixed_float16", "mixed_bfloat16")
-SEEDS = 3
 
 MODELS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "cnn": ("tiny_cnn", 10, {"size": 16, "learning_rate": 1e-2}),
-    "cnn_meta": ("cnn_meta", 8, {"size": 16, "filters": [4, 4, 4], "dense_units": [8], "learning_rate": 2e-2}),
-    "timepix_cnn": ("tiny_timepix_cnn", 8, {"size": 16, "learning_rate": 1e-2}),
-    "vae": ("tiny_vae", 10, {"learning_rate": 1e-2}),
-    "effnet_ae": ("tiny_effnet_ae", 4, {"size": 32, "accumulate": 1, "learning_rate": 1e-2}),
-    "effnet_classifier": ("tiny_effnet_classifier", 4, {"size": 32, "learning_rate": 3e-3}),
-    "pedestal_ae": ("tiny_pedestal_ae", 8, {"learning_rate": 3e-2}),
-    "dec": ("tiny_dec", 8, {"learning_rate": 1e-2}),
-    "jet_ae": ("tiny_jet_ae", 12, {"learning_rate": 2e-2}),
-    "jet_ae of the xAOD study": ("tiny_jet_ae", 8, {"learning_rate": 2e-2, "activation": "leaky_relu", "batch_norm": True}),
+    "cnn": ("tiny_cnn", 5, {"size": 16, "learning_rate": 3e-2, "dropout_rate": 0}),
+    "cnn_meta": ("cnn_meta", 4, {"size": 16, "filters": [4, 4, 4], "dense_units": [8], "learning_rate": 1e-2, "dropout_rate": 0}),
+    "timepix_cnn": ("tiny_timepix_cnn", 4, {"size": 16, "learning_rate": 2e-2, "dropout_rate": 0}),
+    "vae": ("tiny_vae", 4, {"learning_rate": 0.1}),
+    "effnet_ae": ("tiny_effnet_ae", 4, {"size": 32, "accumulate": 1, "learning_rate": 1e-2, "mask_rate": 0}),
+    "pedestal_ae": ("tiny_pedestal_ae", 4, {"learning_rate": 5e-2, "common_mode": False, "code_noise": 0}),
+    "dec": ("tiny_dec", 4, {"learning_rate": 2e-2}),
+    "jet_ae": ("tiny_jet_ae", 4, {"learning_rate": 5e-2, "activation": "leaky_relu", "batch_norm": True}),
 }  # fmt: skip
-"""Models, steps and settings by what they stand for."""
+"""Models, steps and settings by family. None draws what is left out or added: other dtypes draw other numbers."""
+
+APART = 0.1
+"""Difference that rounding may make, as a share of what is learned."""
 
 SCALE = 128.0
 """Of the loss in float16. Keras starts at 32768 and leaves out every step that overflows: there are too few steps here."""
@@ -52,17 +52,17 @@ class Trained:
     outputs: dict[str, Any]
 
     @property
-    def final(self) -> float:
-        """Mean of the last quarter of the losses."""
-        return float(np.mean(self.losses[-len(self.losses) // 4 :]))
+    def learned(self) -> float:
+        """Drop of the loss."""
+        return self.losses[0] - self.losses[-1]
 
 
-def trained(what: str, precision: str, seed: int, examples: Any) -> Trained:
+def trained(what: str, precision: str, examples: Any) -> Trained:
     name, steps, settings = MODELS[what]
     keras.config.set_dtype_policy(precision)
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(0)
     with shallow_efficientnet(halving_only=True):
-        model = particle_zoo.create(name, **settings)
+        model = particle_zoo.create(name, epochs=1, **settings)
     model.preprocessor = model.preprocessor.fit(examples)
     inputs = model.preprocess(examples)
     classifies = particle_zoo.info(name).task == "classifier"
@@ -91,33 +91,30 @@ def what(request: pytest.FixtureRequest) -> str:
 def examples(what: str, three_classes: Clusters, timepix3: Clusters) -> Any:
     card = particle_zoo.info(MODELS[what][0])
     if card.task == "anomaly":
-        return camera_runs.frames(20, 1, shape=(40, 56))
+        # Levels of whole frames can be learned in a few steps; white noise cannot at all.
+        levels = np.random.default_rng(0).integers(-25, 25, (16, 1, 1))
+        return (camera_runs.frames(16, 1, shape=(32, 40)) + levels).astype(np.uint16)
     if card.task == "deep_clustering":
-        return simple_patches(16)[0]
+        return simple_patches(8)[0]
     if card.task == "compression":
-        return generate_jets(200, seed=1).select(FOUR_MOMENTUM)
+        return generate_jets(100, seed=1).select(FOUR_MOMENTUM)
     return three_classes[:32] if card.detector == "CCD" else timepix3[:16]
 
 
 @pytest.fixture(scope="module")
-def float32(what: str, examples: Any) -> list[Trained]:
-    """The same training with several seeds."""
-    return [trained(what, "float32", seed, examples) for seed in range(SEEDS)]
+def float32(what: str, examples: Any) -> Trained:
+    return trained(what, "float32", examples)
 
 
 @pytest.fixture(scope="module", params=MIXED)
 def mixed(request: pytest.FixtureRequest, what: str, examples: Any) -> Trained:
-    return trained(what, str(request.param), 0, examples)
+    return trained(what, str(request.param), examples)
 
 
-def test_a_mixed_training_ends_within_the_noise_of_float32(mixed: Trained, float32: list[Trained]) -> None:
-    reference = [one.final for one in float32]
-    spread = np.std(reference, ddof=1)
-    # A noise as large as what is learned would let anything pass.
-    learned = np.mean([one.losses[0] for one in float32]) - np.mean(reference)
-    assert spread < learned
+def test_a_mixed_training_goes_as_in_float32(mixed: Trained, float32: Trained) -> None:
     # The same seed gave both the same weights and order: what is left is the precision.
-    assert abs(mixed.final - reference[0]) <= spread, (mixed.losses, reference)
+    assert float32.learned > 0.02 * abs(float32.losses[0]), float32.losses
+    assert abs(mixed.losses[-1] - float32.losses[-1]) <= APART * float32.learned, (mixed.losses, float32.losses)
 
 
 def test_weights_and_outputs_are_float32(mixed: Trained) -> None:
@@ -225,7 +222,19 @@ def test_the_noise_is_as_large_as_differences_of_further_trainings() -> None:
 
 def test_verdicts() -> None:
     reference = [1.0, 1.1, 0.9]
-    assert judge([1.05, 1.0, 1.1], reference)["verdict"] == "within the noise of float32"
-    assert judge([2.0, 2.1, 2.2], reference)["verdict"] == "worse than float32"
-    assert judge([0.2, 0.1, 0.3], reference)["verdict"] == "better than float32"
-    assert judge([1.0, float("nan"), 1.0], reference)["verdict"] == "fails"
+    assert judge([1.05, 1.0, 1.1], reference, 3.0)["verdict"] == "within the noise of float32"
+    assert judge([2.0, 2.1, 2.2], reference, 3.0)["verdict"] == "worse than float32"
+    assert judge([0.2, 0.1, 0.3], reference, 3.0)["verdict"] == "better than float32"
+    assert judge([1.0, float("nan"), 1.0], reference, 3.0)["verdict"] == "fails"
+
+
+def test_noise_as_large_as_what_is_learned_hides_a_training_that_learns_nothing() -> None:
+    reference, nothing = [1.0, 1.2, 0.8], [1.3, 1.3, 1.3]
+    told = judge(nothing, reference, 1.3)
+    assert abs(told["difference"]) < told["noise"]
+    assert told["learned"] == pytest.approx(0)
+    assert told["in_spreads"] == pytest.approx(1.5)
+    assert told["verdict"] == "too noisy to say"
+    # Every seed ends where it ended in float32: that shows through any noise between seeds.
+    assert judge([1.01, 1.19, 0.81], reference, 1.3)["verdict"] == "within the noise of float32"
+    assert judge(reference, reference, 0.9)["verdict"] == "too noisy to say"

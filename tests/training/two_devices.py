@@ -55,7 +55,7 @@ def ccd_model(name: str, n: int = 101, precision: str = "float32", **settings: A
     classes = CLASSES if session.is_classifier(card) else None
     train = three_classes(n, 1)
     model = session.build(card, settings, train, classes, seed=3, precision=precision)
-    return model, fit(model, train, three_classes(37, 2), classes=classes, seed=3, epochs=3)
+    return model, fit(model, train, three_classes(37, 2), classes=classes, seed=3, epochs=2)
 
 
 def accumulated() -> tuple[Any, Any]:
@@ -63,7 +63,7 @@ def accumulated() -> tuple[Any, Any]:
     train = three_classes(101, 1)
     model = session.build(registry.info("tiny_cnn"), {}, train, CLASSES, seed=3)
     model.make_optimizer = lambda _: keras.optimizers.SGD(0.1, 0.9, weight_decay=1e-3, gradient_accumulation_steps=3)
-    return model, fit(model, train, None, classes=CLASSES, seed=3, epochs=3)
+    return model, fit(model, train, None, classes=CLASSES, seed=3, epochs=2)
 
 
 def effnet() -> tuple[Any, Any]:
@@ -78,9 +78,9 @@ def jets() -> tuple[Any, Any]:
     """Batch normalisation, and dropout."""
     keras.utils.set_random_seed(3)
     model = registry.create(
-        "tiny_jet_ae", activation="leaky_relu", batch_norm=True, dropout=0.1, epochs=3, batch_size=100
+        "tiny_jet_ae", hidden=(8,), activation="leaky_relu", batch_norm=True, dropout=0.1, epochs=2, batch_size=60
     )
-    training = generate(500, 1)
+    training = generate(250, 1)
     model.preprocessor = model.preprocessor.fit(training)
     return model, train_model(model, training, generate(77, 2), seed=3)
 
@@ -88,7 +88,7 @@ def jets() -> tuple[Any, Any]:
 def pedestal() -> tuple[Any, Any]:
     """Noise on the code."""
     keras.utils.set_random_seed(3)
-    model = registry.create("tiny_pedestal_ae", objective="denoise")
+    model = registry.create("tiny_pedestal_ae", objective="denoise", crops=2)
     dark = frames(10, 1, shape=(80, 104))
     model.preprocessor = model.preprocessor.fit(dark)
     job = AnomalyJob(
@@ -158,7 +158,7 @@ def main(output: Path, cases: list[str]) -> None:
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
     # TensorFlow traces every layer on every device.
-    with shallow_efficientnet(halving_only=True):
+    with shallow_efficientnet(one_stage=True):
         found = compare(cases)
     output.write_text(json.dumps(found))
 

@@ -131,6 +131,7 @@ def test_a_search_continues_reports_and_never_loads_the_test_split(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_the_command_survives_the_death_of_a_worker_and_goes_on_after_ctrl_c(
     layout: Path, tmp_path: Path, start: Programs
 ) -> None:
@@ -159,7 +160,8 @@ def test_the_command_survives_the_death_of_a_worker_and_goes_on_after_ctrl_c(
     assert not trials(TrialState.RUNNING)
     done = len([trial for trial in trials() if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)])
     # As many processes as one likes.
-    said = finish(start.start("tuning.search", *arguments, "--workers", 1))
-    assert f"{done} of 4 trials done, {4 - done} to go" in said
+    resumed = CliRunner().invoke(search, [*arguments, "--workers", "1"], catch_exceptions=False)
+    assert resumed.exit_code == 0
+    assert f"{done} of 4 trials done, {4 - done} to go" in resumed.output
     check_finished(trials(), 4)
     assert (tmp_path / "report.html").exists()

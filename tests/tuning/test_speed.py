@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from particle_zoo.errors import InputError
 from tuning import speed
+from tuning.search import search
+
+PROGRAM = [sys.executable, "-m", "tuning.search"]
+
+
+@pytest.fixture
+def one_program(eager: None, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Searches of one worker run in this process; gives the arguments of those that are programs of their own."""
+    real, programs = subprocess.run, []
+
+    def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        program, arguments = list(command[: len(PROGRAM)]), list(command[len(PROGRAM) :])
+        assert program == PROGRAM
+        if "--workers" in arguments:
+            programs.append(arguments)
+            return real(command, **options)
+        found = CliRunner().invoke(search, arguments, catch_exceptions=False)
+        return subprocess.CompletedProcess(command, found.exit_code, found.stdout, found.stderr)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return programs
 
 
 @pytest.mark.slow
-def test_searches_are_timed_beside_the_one_without_pruning(one_layout: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_searches_are_timed_beside_the_one_without_pruning(
+    one_layout: Path, tmp_path: Path, one_program: list[list[str]]
+) -> None:
     data = ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", str(one_layout), "--data-dir", str(tmp_path)]
     found = speed.measure("tiny_cnn", [*data, "--trials", "2", "--epochs", "2"])["searches"]
     assert list(found) == ["no pruning", "median", "hyperband", "no pruning, 2 workers"]
+    assert len(one_program) == 1
     assert found["no pruning"]["gain"] == 1
     for row in found.values():
         assert row["trials_per_hour"] >= row["trials_per_hour_all"] > 0

@@ -28,6 +28,24 @@ MOST = 16
 """Spots a frame."""
 
 
+def check_room(shape: Sequence[int], sigma: float = max(WIDTHS)) -> int:
+    """Side of the square that a spot has for itself, px, if a frame has room for it.
+
+    Args:
+        shape: rows and columns of the frame.
+        sigma: px; by default that of the widest spot which `leak` measures.
+
+    Raises:
+        InputError: no room for one.
+    """
+    side = round(CELL * sigma)
+    if min(shape) < side:
+        raise InputError(
+            f"a spot of {sigma:g} px needs a frame of {side} x {side} px; received {shape[0]} x {shape[1]}"
+        )
+    return side
+
+
 def spots(shape: tuple[int, int], sigma: float, counts: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian spots far from each other and from the border.
 
@@ -43,12 +61,8 @@ def spots(shape: tuple[int, int], sigma: float, counts: float, rng: np.random.Ge
     Raises:
         InputError: no room for one.
     """
-    side = round(CELL * sigma)
+    side = check_room(shape, sigma)
     cells = [n // side for n in shape]
-    if not all(cells):
-        raise InputError(
-            f"a spot of {sigma:g} px needs a frame of {side} x {side} px; received {shape[0]} x {shape[1]}"
-        )
     light = np.zeros(shape, np.float32)
     total = cells[0] * cells[1]
     near = np.arange(side) + 0.5
