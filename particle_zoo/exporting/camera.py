@@ -104,7 +104,7 @@ def patch_graph(model: Any, config: dict[str, Any]) -> Graph:
 
     def call(given: dict[str, Any]) -> dict[str, Any]:
         widths = ops.minimum(ops.abs(given["patches"]) / p.noise, LIMIT)
-        scaled = ops.log1p(widths) if p.scaling == "log" else ops.sqrt(1 + widths) - 1
+        scaled = ops.log(1 + widths) if p.scaling == "log" else ops.sqrt(1 + widths) - 1
         return dict(model((ops.sign(given["patches"]) * scaled)[..., None], training=False))
 
     return Graph(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -34,7 +35,10 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
     inputs = [Tensor("pixels", (None, None), f"{what}; 0 elsewhere, sides up to {resample.LARGEST} px")]
     if p.with_meta:
         inputs.append(Tensor("energy_sum", (), f"energy sum of the cluster, {unit}; 0 where unknown"))
-    outputs = (common.probability_output(config),) if _classifies(model) else _vae_outputs(model)
+    network, outputs = model, common.probability_output(config)
+    if not _classifies(model):
+        outputs = _vae_outputs(model)
+        network = keras.Model(model.input, {tensor.name: model.output[tensor.name] for tensor in outputs})
 
     def call(given: dict[str, Any]) -> dict[str, Any]:
         hit = ops.not_equal(given["pixels"], 0)
@@ -59,15 +63,17 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
         lying = _meta([raw[1], raw[0], *raw[2:]], p)
         half = len(turned) // 2
         meta = ops.concatenate([upright] * half + [lying] * half, axis=0) if half else upright
-        found = model({"image": images, "meta": meta}, training=False)
+        found = network({"image": images, "meta": meta}, training=False)
         return {"probability": common.probability(found, len(turned))} if _classifies(model) else dict(found)
 
     made = "finds the bounding box, centres and shrinks it" + (", scales energies" if uses_energy else "")
     made += ", makes the standardised metadata" if p.with_meta else ""
+    if getattr(model.zoo_config, "use_indices", False):
+        made += ", encodes; no reconstruction, because places of maxima that are a rounding apart change it by percents"
     made += ", averages probabilities over the 8 symmetries of the square" if common.averages(model) else ""
     return Graph(
         model,
-        model,
+        network,
         tuple(inputs),
         outputs,
         call,
@@ -95,11 +101,14 @@ def _classifies(model: Any) -> bool:
 
 def _vae_outputs(model: Any) -> tuple[Tensor, ...]:
     c = model.zoo_config
-    return (
-        Tensor("reconstruction", (c.size, c.size, 1), "image, 0 to 1"),
+    image = Tensor("reconstruction", (c.size, c.size, 1), "image, 0 to 1")
+    latent = (
         Tensor("z_mean", (c.latent,), "latent mean: the embedding"),
         Tensor("z_log_var", (c.latent,), "logarithm of the latent variance"),
     )
+    # With pooling indices the image is no continuous function of the input: where two pixels of a window are equal but for
+    # rounding, as in the background, every runtime chooses its own, and the reconstruction differs by percents.
+    return latent if c.use_indices else (image, *latent)
 
 
 def _meta(raw: list[Any], p: Any) -> Any:

@@ -49,10 +49,10 @@ def probability(logits: Any, symmetries: int) -> Any:
     return ops.mean(ops.reshape(each, (symmetries, -1, each.shape[-1])), axis=0)
 
 
-def probability_output(config: dict[str, Any]) -> Tensor:
-    """The output of a classifier."""
-    names = ", ".join(config["classes"])
-    return Tensor("probability", (len(config["classes"]),), f"probabilities of the classes {names}")
+def probability_output(config: dict[str, Any]) -> tuple[Tensor, ...]:
+    """The output of a classifier; none of other models."""
+    names = config["classes"]
+    return (Tensor("probability", (len(names),), f"of the classes {', '.join(names)}"),) if names else ()
 
 
 def averages(model: Any) -> bool:

@@ -37,14 +37,14 @@ class Format:
         ending: of the file's name, behind that of the model.
         modules: that its packages bring.
         packages: whose versions matter.
-        write: writes a graph to a path; the SavedModel of the same graph is given too.
+        write: writes a graph to a path.
         open: gives a function that runs the file in its own runtime.
     """
 
     ending: str
     modules: tuple[str, ...]
     packages: tuple[str, ...]
-    write: Callable[[Graph, Any, Path, Path], None]
+    write: Callable[[Graph, Path], None]
     open: Callable[[Path], Runner]
 
     def check(self) -> None:
@@ -83,36 +83,49 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def trace(graph: Graph) -> Any:
+def _trace(graph: Graph) -> Any:
     """The graph as a function of TensorFlow, any number of examples at a time."""
     import tensorflow as tf
 
     specs = [tf.TensorSpec((None, *tensor.shape), tf.float32, name=tensor.name) for tensor in graph.inputs]
     names = [tensor.name for tensor in graph.inputs]
-    return tf.function(lambda *tensors: graph.call(dict(zip(names, tensors, strict=True))), input_signature=specs)
+
+    def call(*tensors: Any) -> Any:
+        found = graph.call(dict(zip(names, tensors, strict=True)))
+        return {tensor.name: found[tensor.name] for tensor in graph.outputs}
+
+    return tf.function(call, input_signature=specs)
 
 
-def save(graph: Graph, function: Any, folder: Path) -> None:
-    """Write a SavedModel."""
+def _write_saved_model(graph: Graph, path: Path) -> None:
     import keras
 
     archive = keras.export.ExportArchive()
     archive.track(graph.network)
-    archive.add_endpoint(ENDPOINT, function)
+    archive.add_endpoint(ENDPOINT, _trace(graph))
     with _quiet():
-        archive.write_out(str(folder), verbose=False)
+        archive.write_out(str(path), verbose=False)
 
 
-def _write_saved_model(graph: Graph, function: Any, saved: Path, path: Path) -> None:
-    saved.rename(path)
-
-
-def _write_onnx(graph: Graph, function: Any, saved: Path, path: Path) -> None:
+def _write_onnx(graph: Graph, path: Path) -> None:
+    function = _trace(graph)
     with _quiet():
         import onnx
         import tf2onnx
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        proto, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+        # Not tf2onnx's from_function: constants of Keras's Normalization, as in EfficientNets, would become inputs.
+        frozen = convert_variables_to_constants_v2(
+            function.get_concrete_function(), lower_control_flow=False, aggressive_inlining=True
+        )
+        # Outputs of a dict come in the order of their names.
+        given, made = [t.name for t in graph.inputs], sorted(t.name for t in graph.outputs)
+        names = {tensor.name: name for tensor, name in zip(frozen.inputs[: len(given)], given, strict=True)}
+        results = {tensor.name: name for tensor, name in zip(frozen.outputs, made, strict=True)}
+        proto, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(add_shapes=True), graph.model.zoo_name, list(names), list(results), OPSET,
+            tensors_to_rename=names | results,
+        )  # fmt: skip
     for described, values in ((graph.inputs, proto.graph.input), (graph.outputs, proto.graph.output)):
         shapes = {tensor.name: ("batch", *tensor.shape) for tensor in described}
         for value in values:
@@ -129,10 +142,12 @@ def _write_onnx(graph: Graph, function: Any, saved: Path, path: Path) -> None:
     path.write_bytes(proto.SerializeToString())
 
 
-def _litert(*, int8: bool) -> Callable[[Graph, Any, Path, Path], None]:
-    def write(graph: Graph, function: Any, saved: Path, path: Path) -> None:
+def _litert(*, int8: bool) -> Callable[[Graph, Path], None]:
+    def write(graph: Graph, path: Path) -> None:
         import tensorflow as tf
 
+        saved = path.with_name("saved_model")
+        _write_saved_model(graph, saved)
         with _quiet():
             converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[ENDPOINT])
             # No operations of TensorFlow itself, which the plain runtime does not have.
@@ -140,8 +155,19 @@ def _litert(*, int8: bool) -> Callable[[Graph, Any, Path, Path], None]:
             if int8:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
             path.write_bytes(converter.convert())
+        if int8 and not _quantised(path):
+            raise InputError(
+                f"no kernel of {graph.model.zoo_name} is large enough for LiteRT to quantise (1,024 numbers); leave out --int8"
+            )
 
     return write
+
+
+def _quantised(path: Path) -> int:
+    """Number of int8 tensors of a LiteRT file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return sum(tensor["dtype"] == np.int8 for tensor in Interpreter(model_path=str(path)).get_tensor_details())
 
 
 def _open_onnx(path: Path) -> Runner:

@@ -34,7 +34,7 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
         inputs.append(
             Tensor("time", (None, None), "time of arrival of each of these pixels, ns after any moment near the first")
         )
-    network, outputs = model, (common.probability_output(config),)
+    network, outputs = model, common.probability_output(config)
     classifies = hasattr(model.zoo_config, "classes")
     if not classifies:
         # One pass gives the heads and the latent vector.

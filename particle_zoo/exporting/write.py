@@ -12,7 +12,7 @@ import keras
 from particle_zoo.cli import read_json, sentence, write_json
 from particle_zoo.errors import InputError
 from particle_zoo.exporting import check, families
-from particle_zoo.exporting.formats import FORMATS, OPSET, save, trace
+from particle_zoo.exporting.formats import FORMATS, OPSET
 from particle_zoo.exporting.graph import Graph
 from particle_zoo.training.run_folder import versions
 from particle_zoo.weights import WEIGHTS, load_run, locate, sha256
@@ -65,10 +65,10 @@ def export(
         scratch.mkdir(parents=True)
         made = scratch / target.name
         try:
-            function = trace(graph)
-            save(graph, function, scratch / "graph")
-            form.write(graph, function, scratch / "graph", made)
+            form.write(graph, made)
             run = form.open(made)
+        except InputError:
+            raise
         # Converters raise types of their own, and C++ messages of many lines.
         except (RuntimeError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError) as error:
             raise InputError(
