@@ -201,8 +201,8 @@ def load_keras(precision: str = "float32") -> None:
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Keep what libraries write to the process's stderr to themselves, unless they fail."""
+def hushed(*, told: bool = True) -> Iterator[None]:
+    """Keep what libraries write to the process's stderr from the user; where they fail it is shown, unless `told` is false."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:
@@ -211,7 +211,7 @@ def hushed() -> Iterator[None]:
             yield
         except BaseException:
             said.seek(0)
-            os.write(kept, said.read())
+            os.write(kept, said.read() if told else b"")
             raise
         finally:
             os.dup2(kept, 2)

@@ -13,7 +13,9 @@ from particle_zoo.errors import InputError
 
 @click.command(context_settings={"show_default": True})
 @click.argument("model", metavar="NAME_OR_RUN")
-@click.option("--format", "kind", type=click.Choice(("onnx", "litert", "saved_model")), required=True, help="Of the file.")
+@click.option(
+    "--format", "kind", type=click.Choice(("onnx", "litert", "saved_model")), required=True, help="Of the file."
+)
 @click.option("--int8", is_flag=True, help="LiteRT: kernels as int8, with the loss of accuracy that costs.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to write.  [default: export/ of the run]")
 @click.option("--examples", type=click.IntRange(1), default=100, help="How many examples to try the file on.")
@@ -40,12 +42,11 @@ def export(
 ) -> None:
     """Write a trained model with its preprocessing as one file, run it in its own runtime, and compare with Keras.
 
-    \b
-    What goes in, any number of examples at a time:
-      CCD         pixels of a cluster on a raster of any size (energies, or 1 for a hit), and the energy sum if the model wants it
-      Timepix     energies in keV on such a raster, and times in ns if the model has learned them
-      camera      frames in counts, of the camera whose pedestal the run holds; patches in counts above the pedestal
-      jets        variables in GeV and rad
+    What goes in, any number of examples at a time: of CCD clusters pixels on a raster of any size (energies, or 1 for a
+    hit) and, if the model wants it, the energy sum; of Timepix clusters energies in keV on such a raster and, if the model has
+    learned them, times in ns; camera frames in counts, of the camera whose pedestal the run holds, or patches in counts above
+    the pedestal; of jets variables in GeV and rad.
+
     Everything behind that is in the graph: centring, shrinking, enlarging, thresholds, logarithms, standardisation, common
     mode, the average over symmetries that predict makes, and for jets the way back to GeV. Readers, calibration, clustering
     and the search for regions are not. Shapes, units, sizes, milliseconds and differences are printed and written to

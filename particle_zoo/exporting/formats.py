@@ -75,7 +75,7 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), hushed():
+        with warnings.catch_warnings(), hushed(told=False):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -225,7 +225,9 @@ FORMATS = {
     "onnx": Format(
         ".onnx", ("onnx", "tf2onnx", "onnxruntime"), ("tf2onnx", "onnx", "onnxruntime"), _write_onnx, _open_onnx
     ),
-    "litert": Format(".tflite", ("ai_edge_litert.interpreter",), ("ai-edge-litert",), _litert(int8=False), _open_litert),
+    "litert": Format(
+        ".tflite", ("ai_edge_litert.interpreter",), ("ai-edge-litert",), _litert(int8=False), _open_litert
+    ),
     "litert_int8": Format(
         "_int8.tflite", ("ai_edge_litert.interpreter",), ("ai-edge-litert",), _litert(int8=True), _open_litert
     ),

@@ -62,7 +62,9 @@ def examples(model: Any, n: int, seed: int, options: dict[str, Any]) -> Examples
         jets = load_jets(options["dataset"], options["split"], limit=n, want=columns, **where).select(columns)
         name = f"{options['dataset']}, split {options['split']}"
     elif registry.info(model.zoo_name).default_dataset.endswith("/files"):
-        raise InputError("no simulation has these variables; try the export on your jets: --dataset jets/files --manual-dir DIR")
+        raise InputError(
+            "no simulation has these variables; try the export on your jets: --dataset jets/files --manual-dir DIR"
+        )
     else:
         from particle_zoo.simulation.jets import generate
 

@@ -65,7 +65,7 @@ def shrinking(first: Any, length: Any, other: Any, lines: Any, size: int) -> Any
 
 
 def _binomial(k: Any, j: Any) -> Any:
-    """C(k, j) / 2^k, 0 outside of 0..k; to 1e-5 in float32, where logarithms of factorials would leave 1e-3."""
+    """C(k, j) / 2^k, 0 outside of 0..k; to 1e-6, where float32 logarithms of factorials would leave 1e-3."""
     inside = ops.logical_and(j >= 0, j <= k)
     j = ops.clip(j, 0, k)
     rest = k - j
@@ -77,13 +77,17 @@ def _binomial(k: Any, j: Any) -> Any:
 
 
 def _spread(j: Any, whole: Any) -> Any:
-    """j ln(2 j / k): small in the middle, where the weights are large."""
+    """The number j ln(2 j / k), small in the middle, where the weights are large and a rounded quotient would cost digits."""
     number = ops.cast(j, "float32")
-    return number * ops.log(2 * ops.maximum(number, 0.5) / whole)
+    z = (2 * number - whole) / (2 * number + whole)
+    z2 = z * z
+    near = z * (2 + z2 * (2 / 3 + z2 * (2 / 5 + z2 * (2 / 7))))
+    far = ops.log(2 * ops.maximum(number, 0.5) / whole)
+    return number * ops.where(ops.abs(z) < 0.15, near, far)
 
 
 def _table() -> np.ndarray:
-    """ln m! - m ln m + m, which grows like the logarithm of m only."""
+    """The numbers ln m! - m ln m + m, which grow like the logarithm of m only."""
     from scipy.special import gammaln, xlogy
 
     m = np.arange(LARGEST + 1, dtype=np.float64)

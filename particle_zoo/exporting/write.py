@@ -69,8 +69,8 @@ def export(
             run = form.open(made)
         except InputError:
             raise
-        # Converters raise types of their own, and C++ messages of many lines.
-        except (RuntimeError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError) as error:
+        # Converters raise types of their own, some straight from Exception, with all of the graph in their messages.
+        except Exception as error:
             raise InputError(
                 f"{model.zoo_name} cannot be written as {kind}: {sentence(str(error))[:200]}; try another --format"
             ) from error
