@@ -11,7 +11,6 @@ from keras import ops
 
 from particle_zoo import data, registry
 from particle_zoo.clusters import Clusters
-from particle_zoo.errors import InputError
 from particle_zoo.evaluation.batches import fitting
 from particle_zoo.exporting.graph import Arrays, Examples, Graph, Tensor
 
@@ -115,13 +114,3 @@ def examples(
         return some(model, clusters[start:end])
 
     return Examples(name, len(clusters), inputs, expected, fitting(model, MOST), truth)
-
-
-def check_unit(clusters: Clusters, unit: str) -> None:
-    """Refuse clusters in another unit.
-
-    Raises:
-        InputError: another unit.
-    """
-    if clusters.unit != unit:
-        raise InputError(f"the graph takes energies in {unit}; these clusters are in {clusters.unit}")

@@ -83,12 +83,7 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
 
 
 def inputs(model: Any, clusters: Clusters) -> Arrays:
-    """Inputs of the graph for clusters.
-
-    Raises:
-        InputError: clusters that are not in keV.
-    """
-    common.check_unit(clusters, "keV")
+    """Inputs of the graph for clusters in keV."""
     found = {"energy": common.draw(clusters, clusters.column("energy").clip(0))}
     if _timed(model):
         toa = clusters.column("toa") if "toa" in clusters.columns else np.zeros(len(clusters.hits))

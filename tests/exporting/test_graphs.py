@@ -10,6 +10,7 @@ from keras import ops
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.camera import PedestalModel
+from particle_zoo.errors import InputError
 from particle_zoo.evaluation.classifier import probabilities
 from particle_zoo.exporting import ccd, clusters, families, resample, timepix
 from particle_zoo.exporting.graph import Examples, Graph
@@ -19,6 +20,7 @@ from particle_zoo.pipelines.rasterise import downscale_weights, rasterise
 from particle_zoo.simulation.jets import generate
 from tests.camera_runs import frames
 from tests.export_runs import SMALL_META, about, build
+from tests.shallow import shallow_efficientnet
 
 CCD, PIXEL = ["xray", "electron", "muon"], ["proton", "electron"]
 NOTHING = {"dataset": None, "data_dir": None, "manual_dir": None, "split": "test"}
@@ -119,6 +121,13 @@ def test_timepix_probabilities_are_those_that_predict_gives(timepix3: Clusters, 
     assert_same(graph, clusters.examples(graph, config, timepix3, "", timepix.inputs))
 
 
+def test_clusters_in_another_unit_are_refused(simulated: Clusters) -> None:
+    model = build("tiny_timepix_cnn", size=16)
+    graph = families.graph(model, about(model, PIXEL))
+    with pytest.raises(InputError, match="these clusters are in ADU"):
+        clusters.examples(graph, about(model, PIXEL), simulated, "", timepix.inputs)
+
+
 def test_times_count_from_any_moment_and_pixels_without_energy_do_not(timepix3: Clusters) -> None:
     model = build("tiny_timepix_cnn", timepix3, size=16)
     graph = families.graph(model, about(model, PIXEL))
@@ -151,10 +160,10 @@ def test_a_model_that_saw_no_times_asks_for_none(timepix3: Clusters) -> None:
     assert_same(graph, clusters.examples(graph, config, timepix3[:20], "", timepix.inputs))
 
 
-@pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("latent", ["pool", "dense"])
 def test_autoencoders_give_heads_and_embedding_in_one_pass(timepix3: Clusters, latent: str) -> None:
-    model = build("tiny_effnet_ae", timepix3, size=32, latent=latent)
+    with shallow_efficientnet(halving_only=True):
+        model = build("tiny_effnet_ae", timepix3, size=32, latent=latent)
     config = about(model)
     graph = families.graph(model, config)
     tried = clusters.examples(graph, config, timepix3[:6], "", timepix.inputs)
