@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,7 @@ def load(model: Any, config: dict[str, Any], n: int, seed: int, options: dict[st
     """
     classes = config["classes"] or None
     if options["dataset"]:
-        where: dict[str, Path | None] = {key: options[key] for key in ("data_dir", "manual_dir")}
+        where: dict[str, Any] = {key: options[key] for key in ("data_dir", "manual_dir")}
         known = classes if classes and data.labelled(options["dataset"]) else None
         found = data.load(options["dataset"], options["split"], classes=known, limit=n, **where)
         return f"{options['dataset']}, split {options['split']}", found
