@@ -60,6 +60,7 @@ def export(
     kept = _kept(target, about, digest, force=force)
     graph = families.graph(model, config)
     tried = families.examples(graph, config, examples, seed, options)
+    fresh = not output.exists()
     scratch = output / f".{model.zoo_name}.{os.getpid()}.tmp"
     try:
         scratch.mkdir(parents=True)
@@ -97,6 +98,8 @@ def export(
         write_json(about, _description(graph, config, digest) | {"files": {**kept, kind: entry}})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if fresh and output.is_dir() and not any(output.iterdir()):
+            output.rmdir()
     return {"model": model.zoo_name, "format": kind, **entry, "file": str(target), "about": str(about)}
 
 

@@ -141,7 +141,7 @@ def test_int8_of_a_classifier_is_scored_with_labels(runs: Path, tmp_path: Path) 
 
 def test_nothing_to_quantise_is_said(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no kernel of tiny_jet_ae is large enough .* leave out --int8"):
-        made(run, "litert_int8", tmp_path)
+        made(run, "litert_int8", tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
