@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,9 @@ def verify(source: str | Path) -> Verified:
     return Verified(config["model"], folder, n, repeated, changed)
 
 
-def write_golden(folder: Path, model: Any, inputs: Any, clusters: Clusters | None = None) -> None:
+def write_golden(
+    folder: Path, model: Any, inputs: Any, clusters: Clusters | None = None, *, without: Sequence[str] = ()
+) -> None:
     """Write golden values of a model beside its weights.
 
     Args:
@@ -91,10 +93,11 @@ def write_golden(folder: Path, model: Any, inputs: Any, clusters: Clusters | Non
         model: a zoo model.
         inputs: a few examples as the model takes them: an array, or a dict of them.
         clusters: what they were made from by the model's own preprocessing, if from clusters.
+        without: outputs to leave out, which differ from processor to processor.
     """
     named = named_inputs(model, inputs)
     arrays: dict[str, Any] = {f"inputs/{key}": value for key, value in named.items()}
-    arrays |= {f"outputs/{key}": value for key, value in outputs(model, named).items()}
+    arrays |= {f"outputs/{key}": value for key, value in outputs(model, named).items() if key not in without}
     if clusters is not None:
         arrays |= {
             "hits": clusters.hits,

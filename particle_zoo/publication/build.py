@@ -63,7 +63,9 @@ def build(
     target = publish(folder, name, place=place, kernels=kernels)
     full, packed = load_run(folder)[0], load_run(target)[0]
     inputs, clusters = examples(packed, EXAMPLES)
-    write_golden(target, packed, inputs, clusters)
+    # Of two nearly equal maxima one processor takes the one and another the other; un-pooling with indices shows which.
+    without = ("reconstruction",) if getattr(packed.zoo_config, "use_indices", False) else ()
+    write_golden(target, packed, inputs, clusters, without=without)
     arguments = [] if limit is None else ["--limit", str(limit)]
     task = registry.info(name).task
     before = headline(task, name, _evaluate(folder, arguments))
