@@ -17,15 +17,16 @@ AnyExamples = Examples | StreamedExamples
 AHEAD = 4
 """Batches of a stream that are made before they are needed."""
 
-_failures: list[BaseException] = []
-"""Of the latest tf.data pipeline; each has a list of its own, to which its threads may add when another training runs."""
+_failures: list[tuple[int, BaseException]] = []
+"""Steps and errors of the latest tf.data pipeline; each has a list of its own, to which its threads may add when another training runs."""
 
 
 def failure() -> BaseException | None:
-    """What went wrong first while batches were made since the last call, if anything: TensorFlow makes an error of its own of it."""
+    """The error of the earliest batch that could not be made since the last call, if any: TensorFlow raises one of its own for it."""
     global _failures
     found, _failures = _failures, []
-    return found[0] if found else None
+    # TensorFlow may make several batches at a time, and the error of a later one may come first.
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 class EpochBatches(keras.utils.PyDataset):
@@ -93,7 +94,7 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
         try:
             return list(tf.nest.flatten(packed(examples, int(step))))
         except Exception as error:
-            failed.append(error)
+            failed.append((int(step), error))
             raise
 
     def lookup(step: Any) -> Any:
@@ -102,7 +103,7 @@ def _tf_batches(examples: AnyExamples, steps: range) -> Any:
             array.set_shape(shape)
         return tf.nest.pack_sequence_as(template, arrays)
 
-    # One call at a time, in order: numpy holds the GIL anyway, and prefetching overlaps it with the training step.
+    # Prefetching overlaps the drawing of batches with the training step.
     # A tuned buffer grows by and by, which a training within bounded memory must not.
     buffer = AHEAD if isinstance(examples, StreamedExamples) else tf.data.AUTOTUNE
     return tf.data.Dataset.range(steps.start, steps.stop).map(lookup).prefetch(buffer)
