@@ -137,7 +137,7 @@ def test_nothing_to_verify_is_one_sentence(run: Path, published: Path) -> None:
     with pytest.raises(InputError, match=r"golden\.npz is damaged"):
         verify(published)
     with pytest.raises(WeightsNotFoundError):
-        verify("tiny_vae")
+        verify("ae_25d_z8")
 
 
 # --- Places ---

@@ -8,6 +8,7 @@ from typing import Any
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json
+from particle_zoo.training import recipe
 from particle_zoo.weights import shipped
 
 Card = dict[str, Any]
@@ -73,7 +74,8 @@ def _unpublished(card: Card) -> str:
     command = f"python -m particle_zoo.train {card['name']}"
     if card["default_dataset"].endswith("/files"):
         return f"## Weights\n\nNone: train it on your own files.\n\n```sh\n{command} --manual-dir DIR --publish\n```"
-    return f"## Weights\n\nNone are published.\n\n```sh\n{command} --publish\n```"
+    how = "--recipe --publish" if card["name"] in recipe.names() else "--publish"
+    return f"## Weights\n\nNone are published.\n\n```sh\n{command} {how}\n```"
 
 
 def _published(card: Card, picture: bool) -> list[str]:

@@ -205,7 +205,7 @@ def refused(arguments: list[str], message: str) -> None:
 
 def test_a_name_without_weights_and_one_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    refused(["tiny_cnn", "--format", "onnx"], "no model.weights.h5 for tiny_cnn")
+    refused(["effnet_ae_mask0_imagehead", "--format", "onnx"], "no model.weights.h5 for effnet_ae_mask0_imagehead")
     refused(["tiny_cnnn", "--format", "onnx"], "did you mean tiny_cnn")
 
 
