@@ -73,6 +73,8 @@ def build(
     after = headline(task, name, _evaluate(target, arguments, PICTURES[task], picture))
     card = read_json(target / "card.json", what="model card")
     card |= {
+        # A run may be older than what is known of its model now.
+        "limits": registry.info(name).limits,
         "recipe": recipe.FOLDER.joinpath(f"{name}.yaml").read_text(),
         "training": {
             "command": f"python -m particle_zoo.train {name} --recipe",

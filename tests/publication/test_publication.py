@@ -19,7 +19,7 @@ from particle_zoo.publication.examples import examples
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.page import card_of, index, page
 from particle_zoo.training import recipe
-from particle_zoo.verification import verify
+from particle_zoo.verification import GOLDEN, verify
 from tests.jet_runs import write_run
 
 # --- The numbers of a card ---
@@ -164,6 +164,16 @@ def test_committed_pages_are_those_of_the_cards() -> None:
         if not (COMPANION / name).exists():
             assert (folder / f"{name}.md").read_text() == page(card, picture=(folder / f"{name}.png").exists()), name
         assert (folder / f"{name}_architecture.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("path", sorted(path for place in weights.shipped() for path in place.glob("*/card.json")))
+def test_a_shipped_card_is_complete(path: Path) -> None:
+    card = read_json(path)
+    assert card["limits"] == particle_zoo.info(card["name"]).limits != ""
+    assert card["recipe"] == (recipe.FOLDER / f"{card['name']}.yaml").read_text()
+    assert card["weights_sha256"] == weights.sha256(path.parent / weights.WEIGHTS)
+    assert card["scores"]
+    assert (path.parent / GOLDEN).stat().st_size < 1e6
 
 
 @pytest.mark.parametrize("name", ["tiny_cnn", "tiny_vae", "tiny_jet_ae", "tiny_pedestal_ae", "tiny_dec"])
