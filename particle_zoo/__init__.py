@@ -25,6 +25,7 @@ _PUBLIC = {
     "load": "weights",
     "read": "detectors.readers",
     "simulate": "simulation",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "read",
     "simulate",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from particle_zoo.errors import InputError, ParticleZooError, UnknownModelError, WeightsNotFoundError
     from particle_zoo.registry import ModelCard, create, info, list_models
     from particle_zoo.simulation import simulate
+    from particle_zoo.verification import verify
     from particle_zoo.weights import load
 
 

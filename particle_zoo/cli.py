@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -10,7 +11,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -194,20 +195,27 @@ def load_keras(precision: str = "float32") -> None:
     TensorFlow's C++ part writes to the process's stderr before its log level counts, so Python cannot catch it.
     """
     reuse_memory()
+    with hushed():
+        import keras
+    keras.config.set_dtype_policy(precision)
+
+
+@contextlib.contextmanager
+def hushed(*, told: bool = True) -> Iterator[None]:
+    """Keep what libraries write to the process's stderr from the user; where they fail it is shown, unless `told` is false."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            import keras
+            yield
         except BaseException:
             said.seek(0)
-            os.write(kept, said.read())
+            os.write(kept, said.read() if told else b"")
             raise
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-    keras.config.set_dtype_policy(precision)
 
 
 def parse_settings(pairs: tuple[str, ...], params: Path | None = None) -> dict[str, Any]:

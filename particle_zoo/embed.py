@@ -50,6 +50,12 @@ MOST = 20_000
     type=click.Path(path_type=Path),
     help="Folder for latent.parquet and embedding.png.  [default: embed/ of the run]",
 )
+@click.option(
+    "--html",
+    is_flag=True,
+    help="Also write embedding.html: the map to walk through in a browser, without a network. Hover shows a cluster, "
+    "any column colours, a lasso lists ids.",
+)
 @precision_option
 @output_options
 def embed(
@@ -58,6 +64,7 @@ def embed(
     neighbors: int,
     before: str | None,
     output: Path | None,
+    html: bool,
     json_path: Path | None,
     quiet: bool,
     **options: Any,
@@ -112,6 +119,10 @@ def embed(
     picture.overview(rows, clusters, target / "embedding.png")
     if earlier is not None:
         _draw_both(rows, summary["separation"], target / "before_and_after.png")
+    if html:
+        from particle_zoo.plots.atlas import atlas
+
+        atlas(rows, clusters, target / "embedding.html", title=f"{config['model']} on {dataset}")
     if clusters.unit == "keV":
         axes = correlations.strongest(rows, correlations.track_truth(clusters, rows["direction"].to_numpy()))
         summary["correlations"] = correlations.as_dict(axes)
@@ -130,6 +141,8 @@ def embed(
     click.echo(f"table: {target / 'latent.parquet'}\nfigure: {target / 'embedding.png'}")
     if earlier is not None:
         click.echo(f"figure: {target / 'before_and_after.png'}")
+    if html:
+        click.echo(f"page: {target / 'embedding.html'}")
 
 
 def _earlier(source: str, model: Any) -> Any:

@@ -30,7 +30,8 @@ class ModelCard:
         detector: the detector its default data come from.
         default_dataset: what the commands use without `--dataset`.
         config: default configuration.
-        notes: deviations from the source, limits.
+        notes: deviations from the source.
+        limits: what it was not made for, and how it misleads where it is used nevertheless.
         licence: SPDX name.
     """
 
@@ -46,6 +47,7 @@ class ModelCard:
     default_dataset: str = "ccd_clusters/simulated"
     config: dict[str, Any] = field(default_factory=dict)
     notes: str = ""
+    limits: str = ""
     licence: str = "Apache-2.0"
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +66,8 @@ class ModelCard:
             f"  source      {self.source}",
             f"  licence     {self.licence}",
         ]
-        return "\n".join([*lines, f"  notes       {self.notes}"] if self.notes else lines)
+        more = {"notes": self.notes, "limits": self.limits}
+        return "\n".join([*lines, *(f"  {key:<10}  {text}" for key, text in more.items() if text)])
 
 
 @dataclass(frozen=True)

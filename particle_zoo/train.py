@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--init",
     default="none",
-    help="Start from the weights of this run folder (or imagenet, where a family has it). A classifier or anomaly "
+    help="Start from the weights of this run folder or published name (or imagenet, where a family has it). A classifier or anomaly "
     "model then takes the recipe of fine-tuning of its family (fine_tuning of its configuration) for what is not set.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME-N]")
@@ -70,6 +70,11 @@ if TYPE_CHECKING:
     "stretch a learning-rate schedule to the new length.",
 )
 @click.option("--force", is_flag=True, help="Replace the run in --output.")
+@click.option(
+    "--recipe",
+    is_flag=True,
+    help="Train as the weights of NAME that come with the package were: its recipes/NAME.yaml fills in what is not given.",
+)
 @click.option("--publish", is_flag=True, help="Put the result where particle_zoo.load(NAME) finds it.")
 @click.option(
     "--devices",
@@ -88,6 +93,7 @@ def train(
     output: Path | None,
     resume: bool,
     force: bool,
+    recipe: bool,
     publish: bool,
     devices: int | None,
     profile: bool,
@@ -103,6 +109,14 @@ def train(
     An anomaly model whose reconstruction copies more than a fifth of the light of a spot is kept, to be looked at, and not
     published; the command then ends with exit code 2.
     """
+    context = click.get_current_context()
+    if recipe:
+        from particle_zoo.training import recipe as recipes
+
+        if params is not None:
+            raise InputError(f"--recipe brings settings of its own; received --params {params} too; give one of them")
+        given = recipes.under(context, {**options, "settings": settings}, recipes.read(name))
+        settings, options = given.pop("settings"), given
     load_keras(options["precision"])
     from particle_zoo import registry
     from particle_zoo.training import run_folder, session
@@ -110,7 +124,7 @@ def train(
     from particle_zoo.training.observers import Observers
 
     chosen = spread(devices)
-    click.get_current_context().call_on_close(chosen.close)
+    context.call_on_close(chosen.close)
     card = registry.info(name)
     overrides = parse_settings(settings, params)
     for key in ("epochs", "batch_size"):

@@ -3,25 +3,26 @@
 One folder a set of weights: `config.json` (rebuilds the model), `model.weights.h5`, `card.json` (with the sha256 of
 the weights) and, of an anomaly model, `pedestal.npz` and `calibration.json`. A run folder of `particle_zoo.train` is such a folder.
 
-Places looked at for a name, in order: the folders of `$PARTICLE_ZOO_PATH`, the package itself, the cache
-(`$PARTICLE_ZOO_HOME`, else `$KERAS_HOME/particle_zoo`, else `~/.keras/particle_zoo`).
+Places looked at for a name, in order: the folders of `$PARTICLE_ZOO_PATH`, the cache (`$PARTICLE_ZOO_HOME`, else
+`$KERAS_HOME/particle_zoo`, else `~/.keras/particle_zoo`), the package itself, and the distribution `particle-zoo-weights`.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import importlib.util
 import json
 import math
 import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from particle_zoo import registry
+from particle_zoo import packing, registry
 from particle_zoo.cache import cache_dir
 from particle_zoo.cli import read_json, replacing, sentence, write_json
 from particle_zoo.clusters import UNITS
@@ -31,8 +32,14 @@ if TYPE_CHECKING:
     from particle_zoo.pipelines.preprocessor import Preprocessor
 
 WEIGHTS = "model.weights.h5"
+COMPANION = "particle_zoo_weights"
+"""Package of the distribution with the weights that are too large for this one."""
+
 PARTS = {"anomaly": ("pedestal.npz", "calibration.json")}
 """Files that a finished run has besides its weights, by task: without them the model is not usable, or another one."""
+
+Kernels = Literal["float32", "float16", "int8"]
+"""How a copy of weights stores arrays of two axes or more."""
 
 FILES = ("config.json", "baseline.parquet", *(name for parts in PARTS.values() for name in parts), "card.json", WEIGHTS)
 
@@ -71,7 +78,15 @@ def _see_room(path: Path, size: int) -> None:
 def places(name: str) -> list[Path]:
     """Folders that may hold the weights of a name, in the order in which they are tried."""
     path = [Path(p) for p in os.environ.get("PARTICLE_ZOO_PATH", "").split(os.pathsep) if p]
-    return [folder / name for folder in (*path, Path(__file__).parent / "zoo", cache_dir())]
+    # What a user has published goes before what came with the package.
+    return [folder / name for folder in (*path, cache_dir(), *shipped())]
+
+
+def shipped() -> list[Path]:
+    """Folders of the weights that came with this package and, where it is installed, with its companion."""
+    companion = importlib.util.find_spec(COMPANION)
+    installed = [Path(folder) for folder in (companion.submodule_search_locations or ())] if companion else []
+    return [Path(__file__).parent / "zoo", *installed]
 
 
 def find(name: str) -> Path:
@@ -86,9 +101,21 @@ def find(name: str) -> Path:
     for folder in tried:
         if (folder / WEIGHTS).exists():
             return folder
-    raise WeightsNotFoundError(
-        f"no {WEIGHTS} for {name}; looked in {', '.join(map(str, tried))}; "
-        f"train them with: python -m particle_zoo.train {name} --publish"
+    raise WeightsNotFoundError(f"no {WEIGHTS} for {name}; looked in {', '.join(map(str, tried))}; {_remedy(name)}")
+
+
+def _remedy(name: str) -> str:
+    """How to come by the weights of a model."""
+    from particle_zoo.training.recipe import FOLDER
+
+    command = f"python -m particle_zoo.train {name}"
+    if registry.info(name).default_dataset.endswith("/files"):
+        return f"none are published, for they need your own files: {command} --manual-dir DIR --publish"
+    if not (FOLDER / f"{name}.yaml").exists():
+        return f"none are published; train them with: {command} --publish"
+    return (
+        "they come with the package or, where they are large, with particle-zoo-weights (pip install ./weights in the "
+        f"repository); or train them with: {command} --recipe --publish"
     )
 
 
@@ -182,7 +209,10 @@ def load_run(folder: str | Path) -> tuple[Any, dict[str, Any]]:
         # Keras warns of every layer that does not fit before it raises; the sentence below says it once.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model.load_weights(folder / WEIGHTS)
+            if packing.quantised(folder / WEIGHTS):
+                packing.restore(model, folder / WEIGHTS)
+            else:
+                model.load_weights(folder / WEIGHTS)
     # h5py and Keras raise many types on damaged or foreign files; all mean the same to the user.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise InputError(
@@ -307,16 +337,16 @@ def _settings(config: dict[str, Any]) -> str:
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
 
 
-def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = False) -> Path:
+def publish(folder: Path, name: str, *, place: Path | None = None, kernels: Kernels = "float32") -> Path:
     """Copy a run to where `load(name)` finds it; returns the new folder.
 
     Args:
         folder: run folder.
         name: of its model.
         place: folder of the copy's folder: the cache, or one of those that `places` looks into.
-        half: store kernels as float16, changed by 0.05 % or 3e-8 at most, and leave out what the optimizer kept: a
-            sixth of the file. Everything else, statistics of batch normalisation above all, stays as it is, and so does the
-            precision that models compute with.
+        kernels: how kernels are stored: float32 as they are, with what the optimizer kept; float16, a sixth of the file; or
+            int8 with a scale for every channel, a twelfth. Everything else, statistics of batch normalisation above all, stays as
+            it is, and so does the precision that models compute with.
 
     Raises:
         InputError: the run is of another model or damaged.
@@ -329,39 +359,19 @@ def publish(folder: Path, name: str, *, place: Path | None = None, half: bool = 
         if not (folder / part).exists():
             raise InputError(f"{folder} holds no {part}: its training did not end; continue it with --resume")
     target = (place or cache_dir()) / name
+    # A packed copy has a digest, and so a card, of its own.
+    made = (WEIGHTS,) if kernels == "float32" else (WEIGHTS, "card.json")
     # The weights last: a folder counts as found only once they are there.
     with replacing(target / WEIGHTS) as weights:
-        (_halve if half else shutil.copyfile)(folder / WEIGHTS, weights)
-        # A halved copy has a digest, and so a card, of its own.
-        made = (WEIGHTS, "card.json") if half else (WEIGHTS,)
+        if kernels == "int8":
+            packing.quantise(load_run(folder)[0], weights)
+        else:
+            (shutil.copyfile if kernels == "float32" else packing.halve)(folder / WEIGHTS, weights)
         for file in FILES:
             if file not in made and (folder / file).exists():
                 with replacing(target / file) as temporary:
                     shutil.copyfile(folder / file, temporary)
-        if half:
+        if kernels != "float32":
             card = read_json(folder / "card.json", what="model card")
-            write_json(target / "card.json", {**card, "weights_sha256": sha256(Path(weights)), "kernels": "float16"})
+            write_json(target / "card.json", {**card, "weights_sha256": sha256(Path(weights)), "kernels": kernels})
     return target
-
-
-def _halve(source: Path, target: Path) -> None:
-    """Copy a weights file without its optimizer, its kernels (arrays of two axes or more) as compressed float16."""
-    import h5py
-
-    with h5py.File(source) as full, h5py.File(target, "w") as half:
-
-        def copy(name: str, item: Any) -> None:
-            if name.split("/")[0] == "optimizer":
-                return
-            if isinstance(item, h5py.Group):
-                new = half.require_group(name)
-            elif item.ndim < 2 or item.dtype.kind != "f":
-                new = half.create_dataset(name, data=item[()])
-            else:
-                # Sign and exponent of all values behind each other: those compress.
-                stored = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-                new = half.create_dataset(name, data=item[()].astype(np.float16), **stored)
-            new.attrs.update(item.attrs)
-
-        half.attrs.update(full.attrs)
-        full.visititems(copy)

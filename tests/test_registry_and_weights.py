@@ -53,12 +53,12 @@ def test_unknown_name_suggests_the_closest() -> None:
 def test_missing_weights_name_file_places_and_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTICLE_ZOO_PATH", str(tmp_path / "shared"))
     with pytest.raises(WeightsNotFoundError) as error:
-        particle_zoo.load("vae")
+        particle_zoo.load("effnet_ae_mask0_imagehead")
     message = str(error.value)
     assert "model.weights.h5" in message
-    assert str(tmp_path / "shared" / "vae") in message
-    assert str(tmp_path / "zoo-home" / "vae") in message
-    assert "python -m particle_zoo.train vae --publish" in message
+    assert str(tmp_path / "shared" / "effnet_ae_mask0_imagehead") in message
+    assert str(tmp_path / "zoo-home" / "effnet_ae_mask0_imagehead") in message
+    assert "python -m particle_zoo.train effnet_ae_mask0_imagehead --publish" in message
 
 
 def test_untrained_on_request() -> None:

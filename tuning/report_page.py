@@ -189,7 +189,7 @@ def _figures(study: Study, outcome: Outcome) -> list[str]:
                     include_plotlyjs=not drawn,
                     div_id=f"figure-{drawn}",
                     default_height="450px",
-                    config={"displaylogo": False},
+                    config={"displaylogo": False, "showSendToCloud": False},
                 )
             )
             drawn += 1

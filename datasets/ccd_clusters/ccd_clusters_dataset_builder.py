@@ -34,6 +34,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
     BUILDER_CONFIGS = [  # noqa: RUF012
         tfds.core.BuilderConfig(name="simulated", description="simulated clusters of five classes, ADU"),
+        tfds.core.BuilderConfig(name="simulated_large", description="twelve times as many of them, to train on"),
         tfds.core.BuilderConfig(name="damic_labelled", description="the public hand-labelled clusters, masks"),
         tfds.core.BuilderConfig(name="fits", description="unlabelled clusters of the user's FITS frames, ADU"),
     ]
@@ -87,7 +88,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config.name
         manual = self._manual
-        if manual is None and config != "simulated":
+        if manual is None and config not in ccd.SIMULATED:
             try:
                 manual = Path(dl_manager.manual_dir)
             except AssertionError:  # TFDS's way to say that the folder is missing or empty

@@ -27,14 +27,15 @@ COLUMNS = ("id", "label", "energy_sum", "source")
 HITS = ("row", "col", "energy")
 """Columns of the hits."""
 
-UNITS = {"simulated": "ADU", "damic_labelled": MASK_UNIT, "fits": "ADU"}
+UNITS = {"simulated": "ADU", "simulated_large": "ADU", "damic_labelled": MASK_UNIT, "fits": "ADU"}
 """Energy unit of each configuration."""
 
 CONFIGS = tuple(UNITS)
 """The first is the default."""
 
-SIMULATED = 2500
-SIMULATION_SEED = 1
+SIMULATED = {"simulated": (2500, 1), "simulated_large": (30_000, 2)}
+"""Clusters and seed of the simulated configurations."""
+
 SIMULATION_VERSION = "3"
 """Raised whenever the simulation changes what a seed gives."""
 
@@ -67,7 +68,7 @@ def clusters(config: str, manual_dir: Path | None) -> Iterator[Clusters]:
             for part in fits.clusters(frame, **settings):
                 yield part.with_table(in_split=[splits.assign_one(name) for name in part.ids])
         return
-    whole = _simulated() if config == "simulated" else reader.read_labelled(_folder(config, manual_dir))
+    whole = _simulated(*SIMULATED[config]) if config in SIMULATED else reader.read_labelled(_folder(config, manual_dir))
     yield whole.with_table(in_split=splits.assign(whole.ids, whole.labels))
 
 
@@ -102,11 +103,11 @@ def frame_settings(folder: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _simulated() -> Clusters:
+def _simulated(n: int, seed: int) -> Clusters:
     # Preparation asks once a split.
     from particle_zoo.simulation.ccd import generate
 
-    return generate(SIMULATED, SIMULATION_SEED)
+    return generate(n, seed)
 
 
 def source_files(config: str, manual_dir: Path | None) -> list[Path]:
@@ -115,7 +116,7 @@ def source_files(config: str, manual_dir: Path | None) -> list[Path]:
     Raises:
         InputError: no folder, or no files of this configuration in it.
     """
-    if config == "simulated":
+    if config in SIMULATED:
         return []
     folder = _folder(config, manual_dir)
     if config == "fits":
@@ -134,8 +135,9 @@ def source_files(config: str, manual_dir: Path | None) -> list[Path]:
 def fingerprint(config: str, manual_dir: Path | None) -> str:
     """Hex digest of names and contents of the source files, or of the parameters of the simulation."""
     digest = hashlib.sha256(config.encode())
-    if config == "simulated":
-        digest.update(f"{SIMULATED} {SIMULATION_SEED} {SIMULATION_VERSION}".encode())
+    if config in SIMULATED:
+        n, seed = SIMULATED[config]
+        digest.update(f"{n} {seed} {SIMULATION_VERSION}".encode())
     for path in source_files(config, manual_dir):
         digest.update(f"\0{path.relative_to(_folder(config, manual_dir)).as_posix()}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:

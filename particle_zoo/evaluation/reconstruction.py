@@ -150,7 +150,7 @@ def rows(model: Any, clusters: Clusters, pca: ImagePCA | None = None) -> dict[st
 
 
 def summary(table: pd.DataFrame, kinds: np.ndarray) -> dict[str, Any]:
-    """Means over clusters, overall and by track type; the sharpness as a median, with its number of tracks.
+    """Means over clusters with their standard errors, overall and by track type; the sharpness as a median, with its number of tracks.
 
     Args:
         table: of `rows`, n rows.
@@ -167,4 +167,6 @@ def summary(table: pd.DataFrame, kinds: np.ndarray) -> dict[str, Any]:
 
 def _means(table: pd.DataFrame) -> dict[str, Any]:
     means = {name: table[name].dropna() for name in ("error", "iou", "enlarged_iou", "over_iou")}
-    return {"n": len(table)} | {name: float(v.mean()) if len(v) else None for name, v in means.items()}
+    found: dict[str, Any] = {name: float(v.mean()) if len(v) else None for name, v in means.items()}
+    errors = {name: float(np.std(v, ddof=1)) / len(v) ** 0.5 if len(v) > 1 else None for name, v in means.items()}
+    return {"n": len(table), **found, "standard_errors": errors}

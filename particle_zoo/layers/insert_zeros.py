@@ -33,9 +33,8 @@ class InsertZeros(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         _, rows, cols, channels = inputs.shape
         room = (0, self.factor - 1)
-        spread = ops.pad(
-            ops.reshape(inputs, (-1, rows, 1, cols, 1, channels)), ((0, 0), (0, 0), room, (0, 0), room, (0, 0))
-        )
+        # Rows count as images: LiteRT pads no more than five axes.
+        spread = ops.pad(ops.reshape(inputs, (-1, 1, cols, 1, channels)), ((0, 0), room, (0, 0), room, (0, 0)))
         return ops.reshape(spread, (-1, rows * self.factor, cols * self.factor, channels))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -29,8 +29,13 @@ class MaxPoolWithIndices(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> tuple[Any, Any]:
-        corners = ops.stack([inputs[:, row::2, col::2, :] for row in (0, 1) for col in (0, 1)], axis=-1)
-        return ops.max(corners, axis=-1), ops.cast(ops.argmax(corners, axis=-1), "int32")
+        corners = [inputs[:, row::2, col::2, :] for row in (0, 1) for col in (0, 1)]
+        pooled = ops.maximum(ops.maximum(corners[0], corners[1]), ops.maximum(corners[2], corners[3]))
+        # Not argmax: Keras tells zeros of either sign apart by their bits, which ONNX and LiteRT cannot.
+        indices = ops.full_like(pooled, 3, dtype="int32")
+        for k in (2, 1, 0):
+            indices = ops.where(ops.equal(corners[k], pooled), k, indices)
+        return pooled, indices
 
     def compute_output_spec(self, inputs: Any) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         batch, rows, cols, channels = inputs.shape

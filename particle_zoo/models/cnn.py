@@ -113,6 +113,12 @@ class CNNConfig(ClassifierConfig):
         return self
 
 
+LIMITS = (
+    "sees the shape of a cluster alone, not its energy, scaled to 64 px where it is larger; knows no classes but those it was "
+    "trained on and gives every cluster one of them; not for CCDs of other pixels or thresholds without training on labels from them"
+)
+
+
 @keras.saving.register_keras_serializable(package="particle_zoo")
 class CNN(Classifier):
     """Convolutions with max-pooling, dropout, dense layers, logits.
@@ -179,6 +185,7 @@ IMAGE = {
         parameters=91_651,
         config=CNNConfig().model_dump(mode="json"),
         notes="logits without the seed's ReLU; dropout off at evaluation; split by cluster before augmentation",
+        limits=LIMITS,
     ),
     CNNConfig,
 )
@@ -210,6 +217,7 @@ class TinyCNNConfig(CNNConfig):
         output="(classes,) logits",
         parameters=1_723,
         config=TinyCNNConfig().model_dump(mode="json"),
+        limits="a stand-in: not for results",
     ),
     TinyCNNConfig,
 )

@@ -18,7 +18,7 @@ import pydantic
 from keras import layers
 
 from particle_zoo.models.base import Classifier, Count, ZooConfig, cosine
-from particle_zoo.models.cnn import IMAGE, ClassifierConfig, take_whole
+from particle_zoo.models.cnn import IMAGE, LIMITS, ClassifierConfig, take_whole
 from particle_zoo.registry import ModelCard, register_model
 
 SEED_RECIPE = {
@@ -145,6 +145,7 @@ META = {
         output="(classes,) logits; by default xray, electron, muon",
         parameters=875_164,
         config=CNNMetaConfig().model_dump(mode="json"),
+        limits=f"{LIMITS}; energies count here, so that a change of gain shifts its answers",
         notes="logits without the seed's ReLU; dropout off at evaluation; batch 32 unless recipe=seed",
     ),
     CNNMetaConfig,

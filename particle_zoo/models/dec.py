@@ -249,6 +249,8 @@ def _card(name: str, config: DECConfig, parameters: int, summary: str, source: s
         detector="camera",
         default_dataset="camera_frames/simulated_realistic",
         config=config.model_dump(mode="json"),
+        limits="finds as many kinds as it is told to, whether there are so many or not; rare kinds disappear in frequent ones; "
+        "numbers of clusters change from training to training",
         notes="assumes clusters of about equal size; compare with k-means on the same latent space, which is its start",
     )
 

@@ -231,6 +231,8 @@ def _card(name: str, config: JetAEConfig, parameters: int, summary: str, source:
         default_dataset="jets/files" if config.variables.startswith("aod") else "jets/simulated",
         config=config.model_dump(mode="json"),
         notes=notes,
+        limits="lossy: some decoded jets have an energy below their momentum; knows jets of the spectrum it was trained on and "
+        "degrades beyond it; leaving the energy out compresses four-momenta better",
     )
 
 

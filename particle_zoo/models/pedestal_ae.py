@@ -171,6 +171,8 @@ def _card(name: str, config: PedestalAEConfig, parameters: int, summary: str, no
         default_dataset="camera_frames/simulated_realistic",
         config=config.model_dump(mode="json"),
         notes=notes,
+        limits="holds the pedestal and thresholds of one camera at one setting: bring it to another, or to another run, with --init; "
+        "light among the dark frames it learns is lost; residuals are no calibrated energies",
     )
 
 

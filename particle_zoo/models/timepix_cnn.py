@@ -87,6 +87,8 @@ def _card(name: str, config: TimepixCNNConfig, parameters: int, summary: str) ->
         detector="Timepix",
         default_dataset="timepix1_clusters/satram_simulated_benchmark",
         config=config.model_dump(mode="json"),
+        limits="gives every cluster one of its classes, also what is neither; learned from a fast simulation of one sensor and one "
+        "pair of spectra, whose priors are in its probabilities; not for dosimetry or flight decisions",
     )
 
 

@@ -208,6 +208,8 @@ def _card(name: str, config: VAEConfig, parameters: int, summary: str, source: s
         parameters=parameters,
         config=config.model_dump(mode="json"),
         notes=notes,
+        limits="says what clusters look like, not what they are; reconstructions are probabilities of lit pixels, no energies; a "
+        "latent distance is no p-value for something new",
     )
 
 

@@ -22,59 +22,77 @@ from particle_zoo.jets import VARIABLES, Jets
 
 NORMALISATIONS = ("standardised", "custom")
 
-Function = Callable[[np.ndarray], np.ndarray]
+Logarithm = Callable[[Any], Any]
 
 
-def _linear(divisor: float, shift: float = 0.0) -> tuple[Function, Function]:
-    return lambda x: x / divisor - shift, lambda y: (y + shift) * divisor
+@dataclass(frozen=True)
+class Linear:
+    """A variable over a divisor, minus a shift."""
+
+    divisor: float
+    shift: float = 0.0
+
+    def forward(self, x: Any, log10: Logarithm = np.log10) -> Any:
+        """Normalised values; `log10` is of the library that the values belong to."""
+        return x / self.divisor - self.shift
+
+    def inverse(self, y: Any) -> Any:
+        """The values again."""
+        return (y + self.shift) * self.divisor
 
 
-def _log10(add: float, subtract: float, divisor: float, shift: float = 0.0) -> tuple[Function, Function]:
-    return (
-        lambda x: (np.log10(x + add) - subtract) / divisor - shift,
-        lambda y: 10 ** ((y + shift) * divisor + subtract) - add,
-    )
+@dataclass(frozen=True)
+class Log10:
+    """The decimal logarithm of `factor` times a variable plus `add`, less `subtract`, over a divisor, minus a shift."""
+
+    add: float
+    subtract: float
+    divisor: float
+    shift: float = 0.0
+    factor: float = 1.0
+
+    def forward(self, x: Any, log10: Logarithm = np.log10) -> Any:
+        """As `Linear.forward`."""
+        return (log10(self.factor * x + self.add) - self.subtract) / self.divisor - self.shift
+
+    def inverse(self, y: Any) -> Any:
+        """The values again."""
+        return (10.0 ** ((y + self.shift) * self.divisor + self.subtract) - self.add) / self.factor
 
 
 _AREA = {"ActiveArea": 0.8, "ActiveArea4vec_eta": 5.0, "ActiveArea4vec_phi": 3.0, "ActiveArea4vec_pt": 0.7}
 _SHAPES = {"Width": 0.6, "WidthPhi": 0.6, "DetectorEta": 5.0, "N90Constituents": 20.0}
 _QUALITY = {"HECQuality": 1.0, "LArQuality": 0.6, "EMFrac": 1.6, "HECFrac": 1.0, "Timing": 40.0}
 
-CUSTOM: dict[str, tuple[Function, Function]] = {
-    "eta": _linear(5.0),
-    "phi": _linear(3.0),
-    **{name: _linear(divisor) for name, divisor in (_AREA | _SHAPES | _QUALITY).items()},
-    "ActiveArea4vec_m": _linear(0.18, 0.15),
-    "pt": _log10(0.0, 1.3, 1.2),
-    "m": _log10(1.0, 0.0, 1.8),
-    "AverageLArQF": _log10(100.0, 2.0, 2.5),
-    "NegativeE": (lambda x: np.log10(1 - x) / 1.6, lambda y: 1 - 10 ** (1.6 * y)),
-    "CentroidR": _log10(0.0, 3.0, 0.8),
-    "LeadingClusterPt": _log10(0.0, 0.0, 1.2),
-    "LeadingClusterCenterLambda": _log10(100.0, 2.0, 2.0),
-    "LeadingClusterSecondLambda": _log10(100.0, 2.0, 1.0),
-    "LeadingClusterSecondR": _log10(100.0, 2.0, 0.6),
-    "OotFracClusters10": _log10(1.0, 0.0, 0.3),
-    "OotFracClusters5": _log10(1.0, 0.0, 0.3),
+CUSTOM: dict[str, Linear | Log10] = {
+    "eta": Linear(5.0),
+    "phi": Linear(3.0),
+    **{name: Linear(divisor) for name, divisor in (_AREA | _SHAPES | _QUALITY).items()},
+    "ActiveArea4vec_m": Linear(0.18, 0.15),
+    "pt": Log10(0.0, 1.3, 1.2),
+    "m": Log10(1.0, 0.0, 1.8),
+    "AverageLArQF": Log10(100.0, 2.0, 2.5),
+    "NegativeE": Log10(1.0, 0.0, 1.6, factor=-1.0),
+    "CentroidR": Log10(0.0, 3.0, 0.8),
+    "LeadingClusterPt": Log10(0.0, 0.0, 1.2),
+    "LeadingClusterCenterLambda": Log10(100.0, 2.0, 2.0),
+    "LeadingClusterSecondLambda": Log10(100.0, 2.0, 1.0),
+    "LeadingClusterSecondR": Log10(100.0, 2.0, 0.6),
+    "OotFracClusters10": Log10(1.0, 0.0, 0.3),
+    "OotFracClusters5": Log10(1.0, 0.0, 0.3),
 }
-"""Forward and inverse function of each variable of the xAOD study, of values in GeV."""
+"""Normalisation of each variable of the xAOD study, of values in GeV."""
 
 MEV = 1000.0
 
-CUSTOM_TLA: dict[str, tuple[Function, Function]] = {
+CUSTOM_TLA: dict[str, Linear | Log10] = {
     # The trigger-level study works in MeV; the record is in GeV.
-    "m": (
-        lambda x: np.log10(x * MEV + 1) / 1.8 - 2,
-        lambda y: (10 ** ((y + 2) * 1.8) - 1) / MEV,
-    ),
-    "pt": (
-        lambda x: (np.log10(x * MEV) - 1.3) / 1.2 - 3,
-        lambda y: 10 ** ((y + 3) * 1.2 + 1.3) / MEV,
-    ),
-    "phi": _linear(3.0),
-    "eta": _linear(5.0),
+    "m": Log10(1.0, 0.0, 1.8, 2.0, factor=MEV),
+    "pt": Log10(0.0, 1.3, 1.2, 3.0, factor=MEV),
+    "phi": Linear(3.0),
+    "eta": Linear(5.0),
 }
-"""Forward and inverse function of each variable of the trigger-level study, of values in GeV."""
+"""Normalisation of each variable of the trigger-level study, of values in GeV."""
 
 DEFAULT = {"pt_eta_phi_e": "standardised", "m_pt_phi_eta": "custom", "aod_25": "custom", "aod_27": "custom"}
 """The normalisation each set of variables was published with."""
@@ -159,7 +177,7 @@ class JetPreprocessor:
             found = (values - np.asarray(self.mean)) / np.asarray(self.scale)
         else:
             with np.errstate(invalid="ignore", divide="ignore"):
-                found = np.stack([f(values[:, i]) for i, (f, _) in enumerate(self._functions)], axis=1)
+                found = np.stack([one.forward(values[:, i]) for i, one in enumerate(self.scalings)], axis=1)
         wrong = ~np.isfinite(found)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
@@ -173,10 +191,11 @@ class JetPreprocessor:
         """The inverse of `normalise`, (n, k) float64."""
         if self.normalisation == "standardised":
             return values * np.asarray(self.scale) + np.asarray(self.mean)
-        return np.stack([g(values[:, i]) for i, (_, g) in enumerate(self._functions)], axis=1)
+        return np.stack([one.inverse(values[:, i]) for i, one in enumerate(self.scalings)], axis=1)
 
     @property
-    def _functions(self) -> list[tuple[Function, Function]]:
+    def scalings(self) -> list[Linear | Log10]:
+        """The fixed normalisation of each variable, of `custom`."""
         table = CUSTOM_TLA if self.variables == "m_pt_phi_eta" else CUSTOM
         return [table[name] for name in self.columns]
 

@@ -48,7 +48,7 @@ class ClusteringJob:
         seed: of weights, order and k-means.
         precision: dtype policy.
         limit: of the patches.
-        init: run folder that the autoencoder starts from, or none.
+        init: run folder or published name that the autoencoder starts from, or none.
     """
 
     card: ModelCard
@@ -89,9 +89,9 @@ class ClusteringJob:
         """
         if self.init == "none":
             return
-        from particle_zoo.weights import load_run
+        from particle_zoo.weights import load_run, locate
 
-        other, _ = load_run(self.init)
+        other, _ = load_run(locate(self.init))
         _take_autoencoder(self.model, other)
 
     def describe(self) -> str:
@@ -267,7 +267,7 @@ def prepare(
         manual_dir: as in `load_patches`.
         limit: the first so many.
         precision: dtype policy.
-        init: run folder of the same settings to start the autoencoder from, or none.
+        init: run folder or published name of the same settings to start the autoencoder from, or none.
         data_overrides: further arguments of `load_patches`.
 
     Raises:

@@ -19,7 +19,7 @@ from particle_zoo.jets import VARIABLES, Jets
 from particle_zoo.registry import ModelCard
 from particle_zoo.training import devices, run_folder
 from particle_zoo.training.fit import compile_model, run_epochs
-from particle_zoo.weights import load_run, write_card
+from particle_zoo.weights import load_run, locate, write_card
 
 WATCHED = 8192
 """Validation jets a batch: nothing but memory limits it."""
@@ -38,7 +38,7 @@ class JetJob:
         seed: of weights and order.
         precision: dtype policy.
         limit: of the training jets.
-        init: run folder whose weights the model starts from, or none.
+        init: run folder or published name whose weights the model starts from, or none.
         fingerprint: of the source of the jets.
     """
 
@@ -85,7 +85,7 @@ class JetJob:
             InputError: weights that do not fit.
         """
         if self.init != "none":
-            self.model.start_from(load_run(self.init)[0])
+            self.model.start_from(load_run(locate(self.init))[0])
 
     def train(
         self, folder: Path, *, quiet: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
@@ -132,7 +132,7 @@ def prepare(
         manual_dir: as there.
         limit: the first so many training jets.
         precision: dtype policy.
-        init: run folder of the same settings to start from, or none.
+        init: run folder or published name of the same settings to start from, or none.
 
     Raises:
         InputError: unusable settings or jets.

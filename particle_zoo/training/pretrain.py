@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from particle_zoo import registry
+from particle_zoo.data.ccd import SIMULATED
 from particle_zoo.registry import ModelCard
 from particle_zoo.simulation import ccd
 from particle_zoo.simulation.ccd_events import KINDS
@@ -75,7 +76,7 @@ def _starts_elsewhere(settings: Any, init: str) -> bool:
 def wanted(settings: dict[str, Any], dataset: str, classes: Sequence[str] | None) -> bool:
     """Whether these settings ask for pretraining: on real CCD clusters of classes that the simulation of a CCD has."""
     name, _, config = dataset.partition("/")
-    real = name == "ccd_clusters" and config not in ("", "simulated")
+    real = name == "ccd_clusters" and bool(config) and config not in SIMULATED
     return bool(settings.get("pretrain_epochs")) and real and bool(set(classes or ()) & set(KINDS))
 
 

@@ -242,9 +242,9 @@ def initialise(job: Job, source: str) -> None:
     if source == "imagenet":
         # A family that has them has already started from them; see `prepare`.
         return
-    from particle_zoo.weights import load_run
+    from particle_zoo.weights import load_run, locate
 
-    other, _ = load_run(source)
+    other, _ = load_run(locate(source))
     job.model.start_from(other)
 
 

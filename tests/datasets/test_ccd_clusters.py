@@ -27,9 +27,9 @@ class TestSimulated(tfds.testing.DatasetBuilderTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.patch = pytest.MonkeyPatch()
-        cls.patch.setattr(ccd, "SIMULATED", 60)
+        cls.patch.setitem(ccd.SIMULATED, "simulated", (60, 1))
         ccd._simulated.cache_clear()
-        ids = ccd._simulated()
+        ids = ccd._simulated(*ccd.SIMULATED["simulated"])
         split = ccd.splits.assign(ids.ids, ids.labels)
         cls.SPLITS = {name: int((split == name).sum()) for name in ("train", "validation", "test")}
         super().setUpClass()

@@ -53,6 +53,21 @@ def test_before_and_after_on_the_same_clusters(options: list[str], train: Any, t
     assert separation["before"] == separation["after"] == found["separation"]["after"]
 
 
+@pytest.mark.usefixtures("plain_map")
+def test_the_page_of_the_map_is_written_where_asked_for(options: list[str], train: Any, tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "a", "tiny_vae", LABELLED, train)
+    assert "embedding.html" not in invoke(run, *options, "--output", tmp_path / "e")
+    assert not (tmp_path / "e" / "embedding.html").exists()
+    output = invoke(run, *options, "--before", run, "--html", "--output", tmp_path / "f")
+    assert f"page: {tmp_path / 'f' / 'embedding.html'}" in output
+    page = (tmp_path / "f" / "embedding.html").read_text(encoding="utf-8")
+    assert f"<title>tiny_vae on {LABELLED}</title>" in page
+    rows = pd.read_parquet(tmp_path / "f" / "latent.parquet")
+    assert json.dumps(rows["id"].tolist(), separators=(",", ":")) in page
+    # Both maps can be chosen.
+    assert '"umap_x_before"' in page
+
+
 def test_what_cannot_be_compared_is_said(options: list[str], train: Any, tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "a", "tiny_vae", LABELLED, train)
     other = untrained_run(tmp_path / "b", "tiny_vae", LABELLED, train, filters=[3, 5])

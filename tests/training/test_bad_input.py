@@ -52,7 +52,7 @@ BAD: list[tuple[click.Command, list[Any], str]] = [
     ),
     (evaluate, ["{tmp}/nowhere"], "no run folder"),
     (evaluate, ["{tmp}/empty"], "no config.json"),
-    (evaluate, ["vae"], "--publish"),
+    (evaluate, ["effnet_ae_mask0_imagehead"], "--publish"),
     (evaluate, ["{run}", "--set", "epochs=1"], "--protocol"),
     (
         evaluate,

@@ -160,7 +160,7 @@ def test_half_weights_are_a_smaller_file_and_the_same_network(
 ) -> None:
     run = tmp_path / "r"
     invoke(train, "tiny_cnn", *source, "--output", run, "--epochs", 1, *TINY)
-    copy = publish(run, "tiny_cnn", place=tmp_path / "zoo", half=True)
+    copy = publish(run, "tiny_cnn", place=tmp_path / "zoo", kernels="float16")
     with h5py.File(copy / "model.weights.h5") as file:
         kept: list[np.dtype] = []
         file.visititems(lambda name, item: kept.append(item.dtype) if getattr(item, "ndim", 0) > 1 else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from particle_zoo.cli import table
 from particle_zoo.data import jets as jet_data
+from particle_zoo.evaluation.anomaly.bootstrap import interval, ratio
 from particle_zoo.evaluation.jets import scores
 from particle_zoo.evaluation.jets.rivals import rivals
 from particle_zoo.jets import Jets
@@ -38,7 +40,8 @@ def on_run(source: str | Path, folder: Path, options: dict[str, Any]) -> Numbers
         options: those of `evaluate`; `dataset`, `data_dir`, `manual_dir`, `split`, `limit` and `output` count, all may lack.
 
     Returns:
-        JSON-ready numbers: `n`, `mse` (normalised), `rivals` (the same of each), `residuals` (by method and variable, see
+        JSON-ready numbers: `n`, `mse` (normalised), `rivals` (the same of each), `intervals` (95 %, over jets,
+        by method), `residuals` (by method and variable, see
         `scores.summary`), `correlations` (of `residuals`, of the variables `before` and `after`), `below_momentum` (share
         of found jets whose E is below their momentum, where there is an E) and, where it can be known, `trained_on`.
 
@@ -56,6 +59,8 @@ def on_run(source: str | Path, folder: Path, options: dict[str, Any]) -> Numbers
     true, drawn = scores.normalised(model, jets)
     outputs = {model.zoo_name: drawn, **rivals(train, jets, model.preprocessor, model.zoo_config.latent)}
     errors = {name: scores.mean_square(true, output) for name, output in outputs.items()}
+    single = {name: np.square(output - true).mean(axis=1) for name, output in outputs.items()}
+    spread = {name: asdict(interval(ratio(one, np.ones(len(one))), len(one))) for name, one in single.items()}
     found = {name: scores.found_jets(model.preprocessor, output, jets) for name, output in outputs.items()}
     own = found[model.zoo_name]
     residuals = scores.residuals(jets, own)
@@ -71,6 +76,7 @@ def on_run(source: str | Path, folder: Path, options: dict[str, Any]) -> Numbers
         "rival_training_jets": len(train),
         "mse": errors.pop(model.zoo_name),
         "rivals": errors,
+        "intervals": {name: [one["low"], one["high"]] for name, one in spread.items()},
         "residuals": {name: _plain(_summary(jets, other)) for name, other in found.items()},
         "correlations": {
             "residuals": _plain(pairs),

@@ -70,6 +70,8 @@ class EffNetAE(EncoderFromElsewhere, TimepixModel, ZooModel):
         # === Config ===
         self._identify(config, zoo_name)
         self.encoder, self.decoder, self.to_latent, self.enlarger = encoder, decoder, to_latent, enlarge
+        # Symbolic: an exported graph gives the latent vector and the heads of one pass.
+        self.features = features
         # Keras finds metrics that are attributes of their own, and none in a dict.
         self.image_tracker = keras.metrics.Mean(name="image_loss")
         if config.mask_heads:

@@ -109,6 +109,8 @@ def _card(name: str, config: EffNetClassifierConfig, parameters: int, summary: s
         detector="Timepix",
         default_dataset="timepix1_clusters/satram_simulated_benchmark",
         config=config.model_dump(mode="json"),
+        limits="gives every cluster one of its classes, also what is neither; learned from a fast simulation of one sensor and one "
+        "pair of spectra, whose priors are in its probabilities; a random forest on shapes does better where its features can be had",
         notes="fine-tune it from an autoencoder with --init RUN, or from ImageNet with --init imagenet",
     )
 

@@ -43,6 +43,8 @@ def _card(
         detector="Timepix3",
         default_dataset="timepix3_clusters/simulated_field",
         config=config.model_dump(mode="json"),
+        limits="a start for classifiers and maps; energies of its reconstructions are worse than those of PCA, so neither measure "
+        "nor compress with it; learned from a fast simulation of one sensor",
         notes="clusters are enlarged up to 5 times on the device; pixels count as 1500 keV and 1000 ns at most"
         + (f"; {measured}" if measured else ""),
     )

@@ -1,0 +1,160 @@
+"""Publish a finished run: weights packed, golden values, scores of what users get, speed, and the card that says all this."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from particle_zoo import registry
+from particle_zoo.cli import read_json, replacing, write_json
+from particle_zoo.errors import InputError
+from particle_zoo.publication.examples import examples
+from particle_zoo.publication.headline import headline
+from particle_zoo.publication.speed import processor, speed
+from particle_zoo.training import recipe
+from particle_zoo.verification import TOLERANCE, named_inputs, outputs, write_golden
+from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
+
+EXAMPLES = 4
+"""Golden inputs of a model."""
+
+SHOWN = 6
+"""Losses on the way, which say how far a training was from its end."""
+
+PROBES = 32
+"""Examples on which packed weights are compared with those of the run."""
+
+
+PICTURES = {
+    "classifier": "confusion.png",
+    "vae": "reconstructions_evaluated.png",
+    "autoencoder": "reconstructions_by_type.png",
+    "anomaly": "signal_frame.png",
+    "compression": "residuals.png",
+    "deep_clustering": "clusters_evaluated.png",
+}
+"""Figure of `evaluate` that stands for a model, by task."""
+
+
+def build(
+    folder: Path, place: Path, kernels: Kernels, *, limit: int | None = None, pictures: Path | None = None
+) -> Path:
+    """Publish a run of a committed recipe.
+
+    Args:
+        folder: of the run.
+        place: the published folder is one in it, named after the model.
+        kernels: how they are stored.
+        limit: of the test examples that are scored; None for all.
+        pictures: folder for a figure of the scored examples, NAME.png; None for none.
+
+    Raises:
+        InputError: an unfinished run, or one that its model's recipe does not describe.
+    """
+    config = read_json(folder / "config.json", what="run configuration")
+    name = _checked(folder, config)
+    metrics = read_json(folder / "metrics.json", what="metrics of the run")
+    target = publish(folder, name, place=place, kernels=kernels)
+    full, packed = load_run(folder)[0], load_run(target)[0]
+    inputs, clusters = examples(packed, EXAMPLES)
+    # Of two nearly equal maxima one processor takes the one and another the other; un-pooling with indices shows which.
+    without = ("reconstruction",) if getattr(packed.zoo_config, "use_indices", False) else ()
+    write_golden(target, packed, inputs, clusters, without=without)
+    arguments = [] if limit is None else ["--limit", str(limit)]
+    task = registry.info(name).task
+    before = headline(task, name, _evaluate(folder, arguments))
+    picture = None if pictures is None else pictures / f"{name}.png"
+    after = headline(task, name, _evaluate(target, arguments, PICTURES[task], picture))
+    card = read_json(target / "card.json", what="model card")
+    card |= {
+        # A run may be older than what is known of its model now.
+        "limits": registry.info(name).limits,
+        "recipe": recipe.FOLDER.joinpath(f"{name}.yaml").read_text(),
+        "training": {
+            "command": f"python -m particle_zoo.train {name} --recipe",
+            "seconds": metrics["seconds"],
+            "losses": _losses(folder / "history.csv"),
+            "processor": processor(),
+            "versions": config["versions"],
+        },
+        "kernels": kernels,
+        "weights_bytes": (target / WEIGHTS).stat().st_size,
+        "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, before)},
+        "scores": after,
+        "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
+        "speed": speed(packed),
+        "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
+    }
+    write_json(target / "card.json", card)
+    return target
+
+
+def _checked(folder: Path, config: dict[str, Any]) -> str:
+    """Name of the model of a run, which has to be what the recipe of the model makes."""
+    name = str(config.get("model"))
+    if name not in recipe.names():
+        raise InputError(
+            f"{folder} holds a {name}, which has no recipe; there are recipes of {', '.join(recipe.names())}"
+        )
+    given = recipe.read(name)
+    asked = {
+        "dataset": given.dataset,
+        "seed": given.seed,
+        "precision": given.precision,
+        "limit": given.limit,
+        "init": given.init,
+    }
+    if different := [f"{key} {config.get(key)}" for key, value in asked.items() if config.get(key) != value]:
+        raise InputError(
+            f"{folder} differs from the recipe of {name} in {', '.join(different)}; train with --recipe alone"
+        )
+    settings = {"epochs": given.epochs, "batch_size": given.batch_size, **given.set}
+    wrong = [
+        f"{key} {config['config'].get(key)}"
+        for key, value in settings.items()
+        if value is not None and config["config"].get(key) != value
+    ]
+    if wrong:
+        raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(wrong)}; train with --recipe alone")
+    return name
+
+
+def _losses(path: Path) -> dict[str, float]:
+    """Validation loss, or that of the training where nothing was validated, after some epochs, the first and last among them."""
+    history = pd.read_csv(path)
+    values = history["val_loss" if "val_loss" in history else "loss"].to_numpy()
+    chosen = sorted({round(i) for i in np.linspace(0, len(values) - 1, SHOWN)})
+    return {str(i + 1): float(values[i]) for i in chosen}
+
+
+def _evaluate(source: Path, arguments: list[str], figure: str = "", picture: Path | None = None) -> dict[str, Any]:
+    """What the command `evaluate` writes of a folder; one of its figures is kept as `picture`."""
+    from particle_zoo.evaluate import evaluate
+
+    with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:
+        numbers = Path(scratch) / "scores.json"
+        click.echo(f"evaluate {source}", err=True)
+        given = [str(source), *arguments, "--output", scratch, "--json", str(numbers), "--quiet"]
+        evaluate.main(given, standalone_mode=False)
+        if picture is not None:
+            with replacing(picture) as temporary:
+                shutil.copyfile(Path(scratch) / figure, temporary)
+        return read_json(numbers)
+
+
+def _changed(full: Any, packed: Any) -> dict[str, float]:
+    """Root mean square of what packing changes of each output, in shares of the standard deviation of the output."""
+    inputs = named_inputs(full, examples(full, PROBES, seed=1)[0])
+    before, after = outputs(full, inputs), outputs(packed, inputs)
+    return {key: float(np.sqrt(np.mean((after[key] - value) ** 2)) / np.std(value)) for key, value in before.items()}
+
+
+def _of(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the model, or of its latent vector; rivals do not depend on its weights."""
+    return [row for row in rows if row["method"] in (name, "latent mean")]

@@ -1,0 +1,147 @@
+"""The page of a model, docs/models/NAME.md, made from its card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from particle_zoo import registry
+from particle_zoo.cli import read_json
+from particle_zoo.training import recipe
+from particle_zoo.weights import shipped
+
+Card = dict[str, Any]
+
+
+def page(card: Card, *, picture: bool) -> str:
+    """Markdown of a card.
+
+    Args:
+        card: of published weights (card.json), or of a registered model without weights.
+        picture: whether a figure of scored examples, NAME.png, lies beside the page.
+    """
+    name = card["name"]
+    parts = [
+        f"# {name}",
+        f"{_sentence(card['summary'])}\n\nSource: {card['source']}. Licence: {card['licence']}.",
+        f"![layers of {name}]({name}_architecture.png)",
+        _inputs(card),
+    ]
+    parts += _published(card, picture) if "scores" in card else [_unpublished(card)]
+    if card.get("notes"):
+        parts.append(f"## Notes\n\n{_sentence(card['notes'])}")
+    if card.get("limits"):
+        parts.append(f"## Limits and misuse\n\n{_sentence(card['limits'])}")
+    return "\n\n".join(parts) + "\n"
+
+
+def card_of(name: str) -> Card:
+    """The card of the weights that come with the package or its companion, else that of the registered model.
+
+    Raises:
+        UnknownModelError: no such model.
+    """
+    folder = next((place / name for place in shipped() if (place / name / "card.json").exists()), None)
+    return registry.info(name).to_dict() if folder is None else read_json(folder / "card.json", what="model card")
+
+
+def index(cards: list[Card]) -> str:
+    """Markdown list of all models, linked to their pages."""
+    rows = [(f"[{c['name']}]({c['name']}.md)", c["summary"], f"{c['parameters']:,}", _weights(c)) for c in cards]
+    head = "# Models\n\nEvery page is made from a card by `python -m particle_zoo.cards`.\n"
+    return f"{head}\n{_table(('model', 'what', 'parameters', 'weights'), rows)}\n"
+
+
+def _weights(card: Card) -> str:
+    return f"{card['weights_bytes'] / 1e6:.2f} MB, {card['kernels']}" if "scores" in card else "none"
+
+
+def _inputs(card: Card) -> str:
+    rows = [(f"`{i['name']}`", _shape(i["shape"]), i["units"], i["value_range"]) for i in card["inputs"]]
+    return "\n".join(
+        [
+            "## Inputs and outputs\n",
+            _table(("input", "shape", "channels and units", "range"), rows),
+            "",
+            f"Output: {card['output']}. Parameters: {card['parameters']:,}. Detector: {card['detector']}.",
+            "`model.preprocess(...)` makes the inputs.",
+        ]
+    )
+
+
+def _unpublished(card: Card) -> str:
+    command = f"python -m particle_zoo.train {card['name']}"
+    if card["default_dataset"].endswith("/files"):
+        return f"## Weights\n\nNone: train it on your own files.\n\n```sh\n{command} --manual-dir DIR --publish\n```"
+    how = "--recipe --publish" if card["name"] in recipe.names() else "--publish"
+    return f"## Weights\n\nNone are published.\n\n```sh\n{command} {how}\n```"
+
+
+def _published(card: Card, picture: bool) -> list[str]:
+    name, training, packing = card["name"], card["training"], card["packing"]
+    minutes = training["seconds"] / 60
+    versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items() if value)
+    changed = ", ".join(f"{key} {100 * value:.2g} %" for key, value in packing["output_difference"].items())
+    before = {(row["method"], row["metric"]): row["value"] for row in packing["scores_before"]}
+    rows = [
+        (f"`{r['method']}`" if r["method"] == name else r["method"], r["metric"], _number(r["value"]), _interval(r))
+        for r in card["scores"]
+    ]
+    unpacked = "; ".join(f"{metric} {_number(value)}" for (_, metric), value in before.items())
+    losses = ", ".join(f"{_number(value)} ({epoch})" for epoch, value in training["losses"].items())
+    speed = card["speed"]
+    times = ", ".join(f"{ms:g} ms for a batch of {n}" for n, ms in speed["ms"].items())
+    parts = [
+        "\n".join(
+            [
+                "## Scores\n",
+                f"```sh\n{card['scores_command']}\n```\n",
+                _table(("method", "measure", "value", "95 % interval"), rows),
+            ]
+        )
+    ]
+    if picture:
+        parts.append(f"![what it makes of test examples]({name}.png)")
+    parts += [
+        "\n".join(
+            [
+                "## Training\n",
+                f"```sh\n{training['command']}\n```\n",
+                f"Its recipe, `recipes/{name}.yaml`:\n\n```yaml\n{card['recipe'].strip()}\n```\n",
+                f"{minutes:.3g} minutes on {training['processor']}, with other work beside it; {versions}. Validation loss "
+                f"(after epoch): {losses}.",
+            ]
+        ),
+        "\n".join(
+            [
+                "## Weights\n",
+                f"{card['weights_bytes'] / 1e6:.2f} MB, kernels stored as {card['kernels']} and restored to float32 by `load`. That "
+                f"changes the outputs, in shares of their standard deviation (root mean square), by: {changed}. Before: {unpacked}.",
+                f"Speed on {speed['cores']} cores of {speed['processor']}: {times}.",
+                f"`particle_zoo.verify({json.dumps(name)})` repeats {card['golden']['examples']} golden examples.",
+            ]
+        ),
+    ]
+    return parts
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines: list[tuple[str, ...]] = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _shape(shape: Any) -> str:
+    return " x ".join("any" if side is None else str(side) for side in shape)
+
+
+def _interval(row: Card) -> str:
+    return "" if row["low"] is None else f"{_number(row['low'])} to {_number(row['high'])}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."

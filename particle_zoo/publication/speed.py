@@ -1,0 +1,47 @@
+"""How long a published model takes on the machine it is published from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from particle_zoo.publication.examples import examples
+from particle_zoo.training.run_folder import versions
+
+BATCHES = (1, 32)
+
+REPEATS = 15
+
+
+def speed(model: Any) -> dict[str, Any]:
+    """Milliseconds from inputs to outputs by batch size, medians of `REPEATS` calls of the compiled network.
+
+    Returns:
+        `ms` by batch size, `processor`, `cores` and `versions`.
+    """
+    found: dict[str, float] = {}
+    for n in BATCHES:
+        inputs, _ = examples(model, n)
+        taken = []
+        for _ in range(REPEATS + 1):
+            start = time.perf_counter()
+            keras.tree.map_structure(keras.ops.convert_to_numpy, model.predict_on_batch(inputs))
+            taken.append(time.perf_counter() - start)
+        # The first call compiles.
+        found[str(n)] = round(1000 * statistics.median(taken[1:]), 3)
+    return {"ms": found, "processor": processor(), "cores": os.cpu_count(), "versions": versions()}
+
+
+def processor() -> str:
+    """Name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,43 @@
+"""`python -m particle_zoo.release RUN`: from a run of a committed recipe to the weights that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from particle_zoo.cli import load_keras, run
+
+LARGE = 4_000_000
+"""Bytes of a published folder from which on it belongs into the companion distribution."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--into", type=click.Path(path_type=Path), required=True,
+    help="particle_zoo/zoo in the repository, or weights/particle_zoo_weights for folders of 4 MB and more.",
+)  # fmt: skip
+@click.option(
+    "--kernels", type=click.Choice(("float32", "float16", "int8")), default="int8", help="How kernels are stored."
+)
+@click.option(
+    "--pictures", type=click.Path(path_type=Path), help="Folder for a figure of the scored examples, NAME.png."
+)
+@click.option("--limit", type=click.IntRange(1), help="Score N test examples at most.")
+def release(folder: Path, into: Path, kernels: str, pictures: Path | None, limit: int | None) -> None:
+    """Publish RUN with its weights packed, golden values, scores beside rivals, speed and a card; then verify it."""
+    load_keras()
+    from particle_zoo.publication.build import build
+    from particle_zoo.verification import verify
+
+    target = build(folder, into, kernels, limit=limit, pictures=pictures)  # type: ignore[arg-type]
+    found = verify(target)
+    size = sum(path.stat().st_size for path in target.iterdir())
+    click.echo(f"{target}: {size / 1e6:.2f} MB, verified to {found.outputs:.1e}")
+    if size >= LARGE and into.name != "particle_zoo_weights":
+        click.echo(f"that is {LARGE / 1e6:.0f} MB or more; release it into weights/particle_zoo_weights instead")
+
+
+if __name__ == "__main__":
+    run(release)

@@ -1,0 +1,195 @@
+"""From a run to published weights with a card and a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import particle_zoo
+from particle_zoo import InputError, weights
+from particle_zoo.cli import read_json, write_json
+from particle_zoo.plots.architecture import architecture, shapes
+from particle_zoo.publication import build as building
+from particle_zoo.publication.examples import examples
+from particle_zoo.publication.headline import headline
+from particle_zoo.publication.page import card_of, index, page
+from particle_zoo.training import recipe
+from particle_zoo.verification import GOLDEN, verify
+from tests.jet_runs import write_run
+
+# --- The numbers of a card ---
+
+
+def by(rows: list[dict[str, Any]], metric: str) -> dict[str, dict[str, Any]]:
+    return {row["method"]: row for row in rows if row["metric"] == metric}
+
+
+def test_intervals_of_a_classifier_are_those_of_its_confusion_matrix() -> None:
+    scores = {"accuracy": 0.9, "balanced_accuracy": 0.875, "confusion_matrix": [[60, 0, 0], [5, 15, 0], [0, 5, 15]]}
+    majority = {"accuracy": 0.6, "balanced_accuracy": 1 / 3, "confusion_matrix": [[60, 0, 0], [20, 0, 0], [20, 0, 0]]}
+    rows = headline("classifier", "cnn", {**scores, "baselines": {"majority class": majority}})
+    ours, theirs = by(rows, "accuracy")["cnn"], by(rows, "accuracy")["majority class"]
+    # Binomial: 0.9 +- 1.96 * 0.03 for 100 clusters.
+    assert (ours["low"], ours["high"]) == (pytest.approx(0.84, abs=0.015), pytest.approx(0.96, abs=0.015))
+    assert theirs["high"] < ours["low"]
+    assert by(rows, "balanced accuracy")["majority class"]["low"] == pytest.approx(1 / 3)
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    found = {
+        "bce": 90.0,
+        "kl": 12.0,
+        "n": 100,
+        "representations": {"latent mean": {"knn_accuracy": 1.0, "linear_accuracy": 0.5}},
+    }
+    rows = headline("vae", "vae", found)
+    assert by(rows, "5-NN accuracy")["latent mean"]["low"] == pytest.approx(0.963, abs=1e-3)
+    assert by(rows, "linear accuracy")["latent mean"]["low"] == pytest.approx(0.404, abs=1e-3)
+    assert by(rows, "KL divergence, nats")["vae"]["low"] is None
+
+
+def test_every_task_of_the_zoo_has_a_headline() -> None:
+    interval = {"value": 0.9, "low": 0.8, "high": 1.0}
+    found: dict[str, dict[str, Any]] = {
+        "autoencoder": {"methods": {"m": {"iou": 0.9, "error": 0.5, "standard_errors": {"iou": 0.01, "error": None}}}},
+        "anomaly": {"equal_area": {"methods": {"m": {"retention": interval, "efficiency": interval}}}},
+        "compression": {
+            "mse": 1e-6,
+            "normalisation": "x",
+            "rivals": {"PCA": 0.1},
+            "intervals": {"m": [0, 1], "PCA": [0, 1]},
+        },
+        "deep_clustering": {"n": 10, "accuracy": 0.5, "baselines": {}},
+    }
+    for task, numbers in found.items():
+        rows = headline(task, "m", numbers)
+        assert rows
+        assert all(row["low"] is None or row["low"] <= row["value"] <= row["high"] for row in rows)
+    assert {particle_zoo.info(n).task for n in particle_zoo.list_models()} == {*found, "classifier", "vae"}
+
+
+# --- From a run to a folder and a page ---
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of `tiny_jet_ae` as its recipe makes it, and scores that need no data."""
+    keras.config.set_dtype_policy("float32")
+    folder = write_run(tmp_path / "run")
+    config = read_json(folder / "config.json")
+    given = {"dataset": "jets/simulated", "seed": 0, "precision": "float32", "limit": None, "init": "none"}
+    write_json(folder / "config.json", {**config, **given, "versions": {"keras": keras.__version__}})
+    write_json(folder / "metrics.json", {"seconds": 12.0})
+    (folder / "history.csv").write_text("epoch,loss,val_loss\n" + "\n".join(f"{i},{9 - i},{10 - i}" for i in range(9)))
+
+    def scored(source: Path, arguments: list[str], figure: str = "", picture: Path | None = None) -> dict[str, Any]:
+        if picture is not None:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(b"")
+        return {
+            "mse": 0.5,
+            "normalisation": "standardised",
+            "rivals": {"PCA": 0.1},
+            "intervals": {"tiny_jet_ae": [0.4, 0.6], "PCA": [0, 1]},
+        }
+
+    monkeypatch.setattr(building, "_evaluate", scored)
+    return folder
+
+
+def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Path, tmp_path: Path) -> None:
+    target = building.build(run, tmp_path / "zoo", "float16", limit=100, pictures=tmp_path / "docs")
+    assert verify(target).outputs < 1e-6
+    card = read_json(target / "card.json")
+    assert card["recipe"] == (recipe.FOLDER / "tiny_jet_ae.yaml").read_text()
+    assert card["training"]["losses"]["1"] == 10
+    assert card["training"]["losses"]["9"] == 2
+    assert card["scores"][0] == {
+        "method": "tiny_jet_ae",
+        "metric": "mean square error, standardised",
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    assert card["packing"]["output_difference"]["output"] < 0.01
+    assert card["scores_command"] == "python -m particle_zoo.evaluate tiny_jet_ae --limit 100"
+    assert set(card["speed"]["ms"]) == {"1", "32"}
+    text = page(card, picture=True)
+    for said in ("0.4 to 0.6", "--recipe", "float16", "Limits and misuse", "tiny_jet_ae.png", "GeV"):
+        assert said in text
+    assert "0.2 minutes" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 3}, "in seed 3; train with --recipe alone"),
+        ({"model": "ae_25d_z8"}, "holds a ae_25d_z8, which has no recipe"),
+        ({"limit": 10}, "in limit 10"),
+    ],
+)
+def test_a_run_that_is_not_of_the_recipe_is_refused(
+    change: dict[str, Any], message: str, run: Path, tmp_path: Path
+) -> None:
+    write_json(run / "config.json", {**json.loads((run / "config.json").read_text()), **change})
+    with pytest.raises(InputError, match=message):
+        building.build(run, tmp_path / "zoo", "int8")
+    assert not (tmp_path / "zoo").exists()
+
+
+# --- Pages ---
+
+
+def test_pages_without_weights_say_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("particle_zoo.publication.page.shipped", list)
+    jets, image_only = card_of("ae_25d_z8"), card_of("effnet_ae_mask25_imagehead")
+    assert "train ae_25d_z8 --manual-dir DIR --publish" in page(jets, picture=False)
+    assert "train effnet_ae_mask25_imagehead --publish" in page(image_only, picture=False)
+    assert "| [ae_25d_z8](ae_25d_z8.md) |" in index([jets, image_only])
+
+
+COMPANION = Path(weights.__file__).parents[1] / "weights" / weights.COMPANION
+
+
+def test_committed_pages_are_those_of_the_cards() -> None:
+    folder = Path(weights.__file__).parents[1] / "docs" / "models"
+    for name in particle_zoo.list_models():
+        card = card_of(name)
+        # Of the companion, which need not be installed where this runs, the card is not at hand.
+        if not (COMPANION / name).exists():
+            assert (folder / f"{name}.md").read_text() == page(card, picture=(folder / f"{name}.png").exists()), name
+        assert (folder / f"{name}_architecture.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("path", sorted(path for place in weights.shipped() for path in place.glob("*/card.json")))
+def test_a_shipped_card_is_complete(path: Path) -> None:
+    card = read_json(path)
+    assert card["limits"] == particle_zoo.info(card["name"]).limits != ""
+    assert card["recipe"] == (recipe.FOLDER / f"{card['name']}.yaml").read_text()
+    assert card["weights_sha256"] == weights.sha256(path.parent / weights.WEIGHTS)
+    assert card["scores"]
+    assert (path.parent / GOLDEN).stat().st_size < 1e6
+
+
+@pytest.mark.parametrize("name", ["tiny_cnn", "tiny_vae", "tiny_jet_ae", "tiny_pedestal_ae", "tiny_dec"])
+def test_layers_are_drawn_in_the_order_of_the_data(name: str, tmp_path: Path) -> None:
+    model = particle_zoo.create(name)
+    found = shapes(model)
+    assert found[0][1] == tuple(model.inputs[0].shape[1:])
+    assert len(found) > 3
+    architecture(model, tmp_path / "layers.png")
+    assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["tiny_cnn", "tiny_timepix_cnn", "tiny_jet_ae", "tiny_pedestal_ae"])
+def test_examples_are_the_same_twice_and_fit_the_model(name: str) -> None:
+    model = particle_zoo.create(name)
+    (first, clusters), (second, _) = examples(model, 3), examples(model, 3)
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(keras.ops.convert_to_numpy(model(first, training=False))).all()
+    assert (clusters is None) == (particle_zoo.info(name).task in ("compression", "anomaly"))

@@ -1,0 +1,1 @@
+"""Trained weights for `particle_zoo.load`; one folder a model."""
