@@ -53,24 +53,23 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
             resample.shrinking(box.left, box.width, box.height, cols, p.size),
         )[..., None]
         image = image if uses_energy else ops.minimum(image, 1.0)
-        turned = common.flips(image) if common.averages(model) else [image]
-        images = ops.concatenate(turned, axis=0) if len(turned) > 1 else image
+        images, copies = common.turned(model, image)
         if not p.with_meta:
-            return {"probability": common.probability(model(images, training=False), len(turned))}
+            return {"probability": common.probability(model(images, training=False), copies)}
         size = ops.sum(ops.cast(hit, "float32"), axis=(1, 2))
         raw = [ops.cast(box.height, "float32"), ops.cast(box.width, "float32"), size, given["energy_sum"]]
         upright = _meta(raw, p)
         lying = _meta([raw[1], raw[0], *raw[2:]], p)
-        half = len(turned) // 2
+        half = copies // 2
         meta = ops.concatenate([upright] * half + [lying] * half, axis=0) if half else upright
         found = network({"image": images, "meta": meta}, training=False)
-        return {"probability": common.probability(found, len(turned))} if _classifies(model) else dict(found)
+        return {"probability": common.probability(found, copies)} if _classifies(model) else dict(found)
 
     made = "finds the bounding box, centres and shrinks it" + (", scales energies" if uses_energy else "")
     made += ", makes the standardised metadata" if p.with_meta else ""
     if getattr(model.zoo_config, "use_indices", False):
         made += ", encodes; no reconstruction, because places of maxima that are a rounding apart change it by percents"
-    made += ", averages probabilities over the 8 symmetries of the square" if common.averages(model) else ""
+    made += common.averaging(model)
     return Graph(
         model,
         network,

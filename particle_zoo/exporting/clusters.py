@@ -58,6 +58,19 @@ def averages(model: Any) -> bool:
     return bool(getattr(model.zoo_config, "test_time_average", False))
 
 
+def turned(model: Any, images: Any) -> tuple[Any, int]:
+    """Images as the network takes them, all symmetries behind each other where the model averages over them, and how many those are."""
+    if not averages(model):
+        return images, 1
+    copies = flips(images)
+    return ops.concatenate(copies, axis=0), len(copies)
+
+
+def averaging(model: Any) -> str:
+    """What the description of a graph says of symmetries."""
+    return ", averages probabilities over the 8 symmetries of the square" if averages(model) else ""
+
+
 def load(model: Any, config: dict[str, Any], n: int, seed: int, options: dict[str, Any]) -> tuple[str, Clusters]:
     """Clusters to try a graph on, with the name of their data.
 

@@ -64,13 +64,12 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
         elif p.time != "drop":
             channels.append(ops.zeros_like(channels[0]))
         channels.append(blocks(ops.cast(energy >= p.over_kev, "float32") * lit) / area)
-        rasters = ops.stack(channels, axis=-1)
-        turned = common.flips(rasters) if common.averages(model) else [rasters]
-        found = network(ops.concatenate(turned, axis=0) if len(turned) > 1 else rasters, training=False)
-        return {"probability": common.probability(found, len(turned))} if classifies else dict(found)
+        rasters, copies = common.turned(model, ops.stack(channels, axis=-1))
+        found = network(rasters, training=False)
+        return {"probability": common.probability(found, copies)} if classifies else dict(found)
 
     made = "scales energies" + (" and times after the first" if timed else "") + ", averages or enlarges the cluster"
-    made += ", averages probabilities over the 8 symmetries of the square" if common.averages(model) else ""
+    made += common.averaging(model)
     return Graph(
         model,
         network,

@@ -109,7 +109,7 @@ def _published(card: Card, picture: bool) -> list[str]:
                 "## Training\n",
                 f"```sh\n{training['command']}\n```\n",
                 f"Its recipe, `recipes/{name}.yaml`:\n\n```yaml\n{card['recipe'].strip()}\n```\n",
-                f"{minutes:.3g} minutes on {training['processor']}, with other work beside it; {versions}. Validation loss "
+                f"{minutes:.3g} minutes on {training['processor']} (wall time); {versions}. Validation loss "
                 f"(after epoch): {losses}.",
             ]
         ),
