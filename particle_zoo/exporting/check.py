@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
 from particle_zoo.exporting.formats import Runner
 from particle_zoo.exporting.graph import Examples, Graph, Tensor
-from particle_zoo.publication.speed import processor
 
 REPEATS, SECONDS = 15, 5.0
 """Timed calls, and after how many seconds three of them are enough."""
@@ -103,7 +103,7 @@ def latency(graph: Graph, run: Runner, examples: Examples) -> dict[str, Any]:
         inputs = examples.some(0, n)
         ours[str(n)] = _median_ms(lambda inputs=inputs: run(inputs))  # type: ignore[misc]
         keras[str(n)] = _median_ms(lambda n=n: examples.expected(0, n))  # type: ignore[misc]
-    return {"ms": ours, "keras_ms": keras, "processor": processor(), "cores": os.cpu_count()}
+    return {"ms": ours, "keras_ms": keras, "processor": processor()["model"], "cores": os.cpu_count()}
 
 
 def _median_ms(call: Callable[[], object]) -> float:

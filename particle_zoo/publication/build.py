@@ -13,10 +13,11 @@ import pandas as pd
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json, replacing, write_json
+from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
 from particle_zoo.publication.examples import examples
 from particle_zoo.publication.headline import headline
-from particle_zoo.publication.speed import processor, speed
+from particle_zoo.publication.speed import speed
 from particle_zoo.training import recipe
 from particle_zoo.verification import TOLERANCE, named_inputs, outputs, write_golden
 from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
@@ -80,7 +81,7 @@ def build(
             "command": f"python -m particle_zoo.train {name} --recipe",
             "seconds": metrics["seconds"],
             "losses": _losses(folder / "history.csv"),
-            "processor": processor(),
+            "processor": processor()["model"],
             "versions": config["versions"],
         },
         "kernels": kernels,

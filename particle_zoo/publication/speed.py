@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
 
+from particle_zoo.diagnosis.devices import processor
 from particle_zoo.publication.examples import examples
 from particle_zoo.training.run_folder import versions
 
@@ -35,13 +33,5 @@ def speed(model: Any) -> dict[str, Any]:
             taken.append(time.perf_counter() - start)
         # The first call compiles.
         found[str(n)] = round(1000 * statistics.median(taken[1:]), 3)
-    return {"ms": found, "processor": processor(), "cores": os.cpu_count(), "versions": versions()}
-
-
-def processor() -> str:
-    """Name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    here = processor()
+    return {"ms": found, "processor": here["model"], "cores": here["usable_cores"], "versions": versions()}
