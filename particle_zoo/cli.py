@@ -88,13 +88,30 @@ def output_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option(
-                "--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this JSON file."
+                "--json",
+                "json_path",
+                type=click.Path(path_type=Path),
+                callback=_will_be_written,
+                help="Also write the numbers to this JSON file.",
             ),
             click.option("--quiet", is_flag=True, help="Print results only."),
         )
     ):
         command = option(command)
     return command
+
+
+def _will_be_written(_: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path before hours of work that could not be written to afterwards."""
+    if path is None:
+        return None
+    if path.is_dir():
+        raise InputError(f"{option.opts[0]} {path} is a folder; name a file in it")
+    there = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "may not be written to" if there.is_dir() else "is no folder"
+        raise InputError(f"{option.opts[0]} {path} cannot be written: {there} {why}; give another path")
+    return path
 
 
 def clustering_options(command: Command) -> Command:

@@ -350,6 +350,7 @@ def publish(folder: Path, name: str, *, place: Path | None = None, kernels: Kern
 
     Raises:
         InputError: the run is of another model or damaged.
+        OSError: no room or no permission.
     """
     config = read_json(folder / "config.json", what="run configuration")
     if config.get("model") != name:
@@ -364,9 +365,14 @@ def publish(folder: Path, name: str, *, place: Path | None = None, kernels: Kern
     # The weights last: a folder counts as found only once they are there.
     with replacing(target / WEIGHTS) as weights:
         if kernels == "int8":
-            packing.quantise(load_run(folder)[0], weights)
+            model = load_run(folder)[0]
+            _see_room(weights, most_bytes(model))
+            packing.quantise(model, weights)
+        elif kernels == "float16":
+            _see_room(weights, (folder / WEIGHTS).stat().st_size + 2**17)
+            packing.halve(folder / WEIGHTS, weights)
         else:
-            (shutil.copyfile if kernels == "float32" else packing.halve)(folder / WEIGHTS, weights)
+            shutil.copyfile(folder / WEIGHTS, weights)
         for file in FILES:
             if file not in made and (folder / file).exists():
                 with replacing(target / file) as temporary:
