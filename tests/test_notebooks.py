@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
@@ -35,13 +37,36 @@ def test_a_notebook_is_short_checks_itself_and_shows_its_outputs(path: Path) -> 
     assert str(Path.home()) not in path.read_text()
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
+    """One for all notebooks, since loading TensorFlow takes longer than most of them; in a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    own = {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        # The companion need not be installed.
+        "PARTICLE_ZOO_PATH": str(ROOT / "weights" / "particle_zoo_weights"),
+        "PARTICLE_ZOO_HOME": str(home / "zoo"),
+        "TFDS_DATA_DIR": str(home / "tfds"),
+    }
+    manager = KernelManager()
+    manager.start_kernel(env={**os.environ, **own})
+    yield manager
+    manager.shutdown_kernel(now=True)
+    manager.context.destroy()
+
+
 @pytest.mark.slow
 # The kernel is spoken to through sockets and an event loop of a library that closes them late.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:IPKernelApp", "ignore::DeprecationWarning:jupyter_client.*")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of the companion, which need not be installed; and nothing that lies in the user's folders.
-    monkeypatch.setenv("PARTICLE_ZOO_PATH", str(ROOT / "weights" / "particle_zoo_weights"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    NotebookClient(read(path), timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, kernel: KernelManager) -> None:
+    book = read(path)
+    alone = f"%reset -f\nimport os\nos.chdir({str(tmp_path)!r})\ndel os"
+    book.cells.insert(0, nbformat.v4.new_code_cell(alone))
+    client = NotebookClient(book, km=kernel, timeout=600)
+    try:
+        client.execute()
+    finally:
+        client.kc.stop_channels()
+    assert all(cell.execution_count for cell in book.cells if cell.cell_type == "code")

@@ -16,6 +16,7 @@ from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
 from particle_zoo.publication.examples import examples
+from particle_zoo.publication.exports import check_packages, exports
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.speed import speed
 from particle_zoo.training import recipe
@@ -56,10 +57,11 @@ def build(
         pictures: folder for a figure of the scored examples, NAME.png; None for none.
 
     Raises:
-        InputError: an unfinished run, or one that its model's recipe does not describe.
+        InputError: an unfinished run, one that its model's recipe does not describe, or a package for exports is missing.
     """
     config = read_json(folder / "config.json", what="run configuration")
     name = _checked(folder, config)
+    check_packages()
     metrics = read_json(folder / "metrics.json", what="metrics of the run")
     target = publish(folder, name, place=place, kernels=kernels)
     full, packed = load_run(folder)[0], load_run(target)[0]
@@ -91,6 +93,7 @@ def build(
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
         "speed": speed(packed),
         "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
+        "exports": exports(target),
     }
     write_json(target / "card.json", card)
     return target

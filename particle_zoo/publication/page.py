@@ -29,6 +29,8 @@ def page(card: Card, *, picture: bool) -> str:
         _inputs(card),
     ]
     parts += _published(card, picture) if "scores" in card else [_unpublished(card)]
+    if "exports" in card:
+        parts.append(_exports(card))
     if card.get("notes"):
         parts.append(f"## Notes\n\n{_sentence(card['notes'])}")
     if card.get("limits"):
@@ -124,6 +126,49 @@ def _published(card: Card, picture: bool) -> list[str]:
         ),
     ]
     return parts
+
+
+FILES = {"onnx": "ONNX", "litert": "LiteRT", "litert_int8": "LiteRT, kernels as int8", "saved_model": "SavedModel"}
+"""What the formats of exports are called."""
+
+
+def _exports(card: Card) -> str:
+    rows, refused, sizes = [], [], list(card["speed"]["ms"])
+    for kind, title in FILES.items():
+        entry = card["exports"][kind]
+        if "refused" in entry:
+            refused.append(f"{title}: {_sentence(entry['refused'])}")
+            continue
+        ms = entry["latency"]["ms"]
+        changed = ", ".join(f"{key} {value:.1e}" for key, value in entry["difference"].items())
+        rows.append((title, f"{entry['bytes'] / 1e6:.2f}", *(_ms(ms, n) for n in sizes), changed, _judged(entry)))
+    tried = next((entry["examples"] for entry in card["exports"].values() if "examples" in entry), None)
+    if tried is None:
+        return "\n".join(["## Exports\n", *refused])
+    head = ("format", "MB", *(f"ms, batch of {n}" for n in sizes), "largest difference from Keras", "classes")
+    return "\n".join(
+        [
+            "## Exports\n",
+            f"```sh\npython -m particle_zoo.export {card['name']} --format onnx\n```\n",
+            _table(head, rows),
+            "",
+            f"On {tried['n']} examples ({tried['data']}), preprocessing included; differences are shares of the largest output.",
+            *refused,
+        ]
+    )
+
+
+def _ms(times: dict[str, float], n: str) -> str:
+    return f"{times[n]:.3g}" if n in times else ""
+
+
+def _judged(entry: Card) -> str:
+    if "agreement" not in entry:
+        return ""
+    told = f"{100 * entry['agreement']:.1f} % as in Keras"
+    return told + (
+        f"; accuracy {entry['accuracy']:.3f}, Keras {entry['accuracy_keras']:.3f}" if "accuracy" in entry else ""
+    )
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -13,8 +13,10 @@ import pytest
 import particle_zoo
 from particle_zoo import InputError, weights
 from particle_zoo.cli import read_json, write_json
+from particle_zoo.exporting.formats import FORMATS, Format
 from particle_zoo.plots.architecture import architecture, shapes
 from particle_zoo.publication import build as building
+from particle_zoo.publication import exports as exporting
 from particle_zoo.publication.examples import examples
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.page import card_of, index, page
@@ -119,10 +121,43 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
     assert card["packing"]["output_difference"]["output"] < 0.01
     assert card["scores_command"] == "python -m particle_zoo.evaluate tiny_jet_ae --limit 100"
     assert set(card["speed"]["ms"]) == {"1", "32"}
+    files = card["exports"]
+    assert set(files) == {"onnx", "litert", "litert_int8", "saved_model"}
+    for kind in ("onnx", "litert", "saved_model"):
+        assert max(files[kind]["difference"].values()) < 1e-4
+    assert files["litert_int8"]["bytes"] < files["litert"]["bytes"]
     text = page(card, picture=True)
-    for said in ("0.4 to 0.6", "--recipe", "float16", "Limits and misuse", "tiny_jet_ae.png", "GeV"):
+    for said in (
+        "0.4 to 0.6",
+        "| LiteRT, kernels as int8 |",
+        "On 100 examples",
+        "--recipe",
+        "float16",
+        "Limits and misuse",
+        "tiny_jet_ae.png",
+        "GeV",
+    ):
         assert said in text
     assert "0.2 minutes" in text
+
+
+def test_a_format_that_cannot_hold_a_model_is_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InputError("no such operation")
+
+    monkeypatch.setattr(exporting, "export", refuse)
+    target = building.build(run, tmp_path / "zoo", "int8")
+    assert "SavedModel: No such operation." in page(read_json(target / "card.json"), picture=False)
+
+
+def test_missing_packages_are_told_before_anything_is_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Format(".x", ("no_such_module",), (), lambda *_: None, lambda _: dict)
+    monkeypatch.setitem(FORMATS, "onnx", missing)
+    with pytest.raises(InputError, match=r"no_such_module cannot be imported .*particle-zoo\[export\]"):
+        building.build(run, tmp_path / "zoo", "int8")
+    assert not (tmp_path / "zoo").exists()
 
 
 @pytest.mark.parametrize(

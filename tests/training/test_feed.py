@@ -58,7 +58,7 @@ def test_a_failure_is_not_told_of_the_next_training(simulated: Clusters) -> None
     class Slow(Failing):
         def batch(self, step: int) -> tuple[Any, np.ndarray | None]:
             if step > 3:
-                go.wait(2)
+                go.wait(0.2)
             return super().batch(step)
 
     earlier = Slow(simulated, 3, "no disk")

@@ -1,0 +1,52 @@
+"""How large, how fast and how true a published model is in the formats that `particle_zoo.export` writes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from particle_zoo.errors import InputError
+from particle_zoo.exporting.formats import FORMATS
+from particle_zoo.exporting.write import export
+
+EXAMPLES = 100
+
+KEPT = ("bytes", "difference", "rms", "agreement", "accuracy", "accuracy_keras", "latency", "versions")
+"""Of an entry of NAME.export.json."""
+
+
+def check_packages() -> None:
+    """See that every format can be written and run here.
+
+    Raises:
+        InputError: a package is missing.
+    """
+    for form in FORMATS.values():
+        form.check()
+
+
+def exports(folder: Path, *, examples: int = EXAMPLES) -> dict[str, dict[str, Any]]:
+    """Export a model in every format, run each file in its own runtime beside Keras, and throw it away.
+
+    Args:
+        folder: published, or of a run.
+        examples: how many simulated ones the files are tried on.
+
+    Returns:
+        By format what is in `KEPT`; `refused`, a sentence, where the format cannot hold the graph or says something else.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    options = {"dataset": None, "data_dir": None, "manual_dir": None, "split": "test"}
+    for kind in FORMATS:
+        click.echo(f"export {folder} as {kind}", err=True)
+        with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:
+            try:
+                entry = export(folder, kind, Path(scratch), examples=examples, seed=0, force=False, options=options)
+            except InputError as error:
+                found[kind] = {"refused": str(error)}
+                continue
+        found[kind] = {key: entry[key] for key in KEPT if key in entry} | {"examples": entry["examples"]}
+    return found
