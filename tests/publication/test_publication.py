@@ -125,11 +125,12 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
     assert set(files) == {"onnx", "litert", "litert_int8", "saved_model"}
     for kind in ("onnx", "litert", "saved_model"):
         assert max(files[kind]["difference"].values()) < 1e-4
-    assert files["litert_int8"]["bytes"] < files["litert"]["bytes"]
+    # The kernels of so small a network stay as they are.
+    assert files["litert_int8"] == {"refused": files["litert_int8"]["refused"]}
     text = page(card, picture=True)
     for said in (
         "0.4 to 0.6",
-        "| LiteRT, kernels as int8 |",
+        "LiteRT, kernels as int8: No kernel of tiny_jet_ae",
         "On 100 examples",
         "--recipe",
         "float16",
