@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pdoc
 import pytest
 
 import particle_zoo
@@ -90,6 +91,19 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_holds_every_public_name_with_its_docstring(tmp_path: Path) -> None:
+    public = {name: getattr(particle_zoo, name) for name in particle_zoo.__all__ if name != "__version__"}
+    pdoc.render.configure(docformat="google")
+    pdoc.pdoc(*sorted({value.__module__ for value in public.values()}), output_directory=tmp_path)
+    text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
+    for name, value in public.items():
+        # What is before code or quotes, which the page marks up.
+        first = re.split("[`'\"]", value.__doc__.partition("\n")[0])[0]
+        assert len(first) > 10, name
+        assert f'id="{name}"' in text, name
+        assert first in text, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
