@@ -148,7 +148,7 @@ def load(name: str, weights: bool | str | Path = True, **overrides: Any) -> Any:
         overrides: with `weights=False`, fields of the model's configuration.
 
     Returns:
-        A Keras model; `model.preprocess(clusters)` makes its inputs.
+        A Keras model; `model.preprocess(clusters)` makes its inputs, and `model.class_names` are the outputs of a classifier.
 
     Raises:
         UnknownModelError: no such model.
@@ -244,6 +244,7 @@ def _rebuild(path: Path, config: dict[str, Any]) -> Any:
     if classes is not None and outputs is not None and len(classes) != outputs:
         raise _edited(path, "classes", f"{outputs} class names, one an output of the model", classes)
     model.preprocessor = _preprocessor(path, model.preprocessor, config["preprocessing"])
+    model.class_names = tuple(classes or ())
     return model
 
 

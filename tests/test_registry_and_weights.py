@@ -65,6 +65,11 @@ def test_untrained_on_request() -> None:
     assert particle_zoo.load("tiny_cnn", weights=False, classes=4).output.shape == (None, 4)
 
 
+def test_a_trained_classifier_knows_its_classes(trained: Path) -> None:
+    assert particle_zoo.load("tiny_cnn", weights=trained).class_names == ("xray", "electron", "muon")
+    assert particle_zoo.create("tiny_cnn").class_names == ()
+
+
 def test_weights_that_cannot_be_used(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds a tiny_cnn, not a cnn"):
         particle_zoo.load("cnn", weights=trained)

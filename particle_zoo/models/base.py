@@ -56,6 +56,8 @@ class CCDConfig(ZooConfig):
 class ZooModel(keras.Model):
     """A functional Keras model with `zoo_name`, `zoo_config` and the `preprocessor` of its training data.
 
+    A trained classifier has `class_names`, one an output, in their order.
+
     Subclasses build their graph in `__init__` from a configuration and pass it on; `get_config` returns that
     configuration, so that saving and rebuilding go through code and never through pickles.
     """
@@ -65,6 +67,7 @@ class ZooModel(keras.Model):
     zoo_config: ZooConfig
     zoo_name: str
     preprocessor: Preprocessor
+    class_names: tuple[str, ...] = ()
 
     def _identify(self, config: ZooConfig, zoo_name: str) -> None:
         self.zoo_config = config
