@@ -28,6 +28,7 @@ with warnings.catch_warnings():
 
 from particle_zoo.clusters import Clusters
 from particle_zoo.simulation import ccd, simulate
+from tests.forked import forked_processes
 from tests.shallow import shallow_efficientnet
 
 # The first call of a compiled function compiles it, which no deadline allows for.
@@ -105,6 +106,13 @@ def eager_steps() -> Iterator[None]:
 def eager() -> Iterator[None]:
     """`eager_steps` in one test."""
     with eager_steps():
+        yield
+
+
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """`forked_processes` in one test."""
+    with forked_processes():
         yield
 
 

@@ -15,6 +15,8 @@ from particle_zoo.errors import InputError
 from tuning import speed
 from tuning.search import search
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 PROGRAM = [sys.executable, "-m", "tuning.search"]
 
 
