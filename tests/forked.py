@@ -147,14 +147,14 @@ class _Program:
 
 
 def _program(command: Any, cwd: Any, leads: bool) -> _Program | None:
-    """Of a command that is `python [-W FILTER] -m MODULE` or `-c CODE`, with what follows."""
+    """Of a command that is `python [-B] [-W FILTER] -m MODULE` or `-c CODE`, with what follows."""
     if not isinstance(command, list) or command[0] != sys.executable:
         return None
     left = [os.fspath(part) for part in command[1:]]
     filters = []
-    while left[:1] == ["-W"]:
-        filters.append(left[1])
-        del left[:2]
+    while left[:1] in (["-W"], ["-B"]):
+        if left.pop(0) == "-W":
+            filters.append(left.pop(0))
     if left[:1] not in (["-m"], ["-c"]):
         return None
     kind, what, *arguments = left
