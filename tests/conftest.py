@@ -20,16 +20,21 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-with warnings.catch_warnings():
-    # Third parties warn while they are imported; only what our own calls cause is an error.
-    warnings.simplefilter("ignore")
-    import keras
-    import tensorflow_datasets  # noqa: F401
-
 from particle_zoo.clusters import Clusters
 from particle_zoo.simulation import ccd, simulate
 from tests.forked import forked_processes
 from tests.shallow import shallow_efficientnet
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import Keras in the processes that run tests; the one that hands them out to others would do so in vain."""
+    if config.getoption("dist", "no") == "no":
+        with warnings.catch_warnings():
+            # Third parties warn while they are imported; only what our own calls cause is an error.
+            warnings.simplefilter("ignore")
+            import keras  # noqa: F401
+            import tensorflow_datasets  # noqa: F401
+
 
 # The first call of a compiled function compiles it, which no deadline allows for.
 hypothesis.settings.register_profile("compiled", deadline=None)
@@ -72,6 +77,8 @@ def timepix3() -> Clusters:
 def _fresh_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTICLE_ZOO_HOME", str(tmp_path / "zoo-home"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    import keras
+
     keras.config.set_dtype_policy("float32")
 
 

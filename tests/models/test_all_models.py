@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from tests.shallow import shallow_efficientnet
 
 NAMES = particle_zoo.list_models()
 
-LARGE = "effnet_ae_mask25"
+LARGE = "effnet_ae_mask25" if os.environ.get("PARTICLE_ZOO_ALL_TESTS") else None
 """Trained and saved here with its own EfficientNetB4, which every test but that of the card gives the smallest images
-and that of precisions another encoder."""
+and that of precisions another encoder; takes a minute, so that otherwise it goes as the others of its family."""
 
 EXAMPLES = {"CCD": "three_classes", "anomaly": "camera_frames", "deep_clustering": "patches", "compression": "jets"}
 """Fixtures that the models of a task or detector take; all others take `timepix3`."""
@@ -40,7 +41,7 @@ def outputs(model: Any, inputs: Any) -> list[np.ndarray]:
 def smallest(name: str) -> dict[str, Any]:
     """Settings under which a model is as fast as its architecture allows: fully convolutional ones take any size.
 
-    The others of the family of `LARGE` have the same layers, and take a smaller and shallower encoder.
+    The others of its family have the layers of `LARGE`, and take a smaller and shallower encoder.
     """
     if particle_zoo.info(name).family != "effnet_ae":
         return {}
