@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import shutil
 import warnings
@@ -20,6 +21,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from particle_zoo.cli import hushed
 from particle_zoo.clusters import Clusters
 from particle_zoo.simulation import ccd, simulate
 from tests.forked import forked_processes
@@ -29,11 +31,17 @@ from tests.shallow import shallow_efficientnet
 def pytest_configure(config: pytest.Config) -> None:
     """Import Keras in the processes that run tests; the one that hands them out to others would do so in vain."""
     if config.getoption("dist", "no") == "no":
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), hushed():
             # Third parties warn while they are imported; only what our own calls cause is an error.
             warnings.simplefilter("ignore")
             import keras  # noqa: F401
             import tensorflow_datasets  # noqa: F401
+
+
+def pytest_collection_finish() -> None:
+    """What libraries and collected tests hold for good is not looked through again whenever Keras has memory freed."""
+    gc.collect()
+    gc.freeze()
 
 
 # The first call of a compiled function compiles it, which no deadline allows for.
@@ -171,8 +179,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shallow() -> Iterator[None]:
-    """`shallow_efficientnet` in a whole module."""
-    with shallow_efficientnet():
+    """`shallow_efficientnet` of one stage in a whole module."""
+    with shallow_efficientnet(one_stage=True):
         yield
 
 

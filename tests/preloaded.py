@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 
 FILTERS = list(warnings.filters)
@@ -26,4 +27,6 @@ from tests import forked  # noqa: E402
 warnings.filters[:] = FILTERS
 # JAX, which scipy and Keras import where it is installed, warns of every fork; it computes nothing here.
 warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+gc.collect()
+gc.freeze()
 forked.serve()
