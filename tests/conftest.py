@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,29 @@ from tests.forked import forked_processes
 from tests.shallow import shallow_efficientnet
 
 
+SLOW = 30
+"""A slow test takes about as long as so many others."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Import Keras in the processes that run tests; the one that hands them out to others would do so in vain."""
+    # Else files with many tests come first, and a long one with few of them last.
+    config.option.loadscopereorder = False
     if config.getoption("dist", "no") == "no":
         with warnings.catch_warnings(), hushed():
             # Third parties warn while they are imported; only what our own calls cause is an error.
             warnings.simplefilter("ignore")
             import keras  # noqa: F401
             import tensorflow_datasets  # noqa: F401
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Longest files first where several processes share them: at the end none waits for a file of another."""
+    if hasattr(config, "workerinput"):
+        weights = Counter[Path]()
+        for item in items:
+            weights[item.path] += SLOW if item.get_closest_marker("slow") else 1
+        items.sort(key=lambda item: -weights[item.path])
 
 
 def pytest_collection_finish() -> None:

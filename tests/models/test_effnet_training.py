@@ -168,8 +168,8 @@ def test_kernels_decay_and_nothing_else(tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "name", "settings", "precision"),
     [
-        (create, "tiny_effnet_ae", {"accumulate": 2}, "mixed_bfloat16"),
-        (create, "tiny_effnet_classifier", {"layer_decay": 0.8}, "mixed_bfloat16"),
+        (create_shallowest, "tiny_effnet_ae", {"accumulate": 2}, "mixed_bfloat16"),
+        (create_shallowest, "tiny_effnet_classifier", {"layer_decay": 0.8}, "mixed_bfloat16"),
         # Gradients grow with depth, and float16 ends early.
         (particle_zoo.create, "tiny_effnet_classifier", {}, "mixed_float16"),
     ],
