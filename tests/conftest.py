@@ -28,7 +28,6 @@ from particle_zoo.simulation import ccd, simulate
 from tests.forked import forked_processes
 from tests.shallow import shallow_efficientnet
 
-
 SLOW = 30
 """A slow test takes about as long as so many others."""
 

@@ -80,7 +80,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, three_classes: Clusters, time
     for number, (what, (name, settings)) in enumerate(MODELS.items()):
         card = particle_zoo.info(name)
         examples = of_task.get(card.task, three_classes if card.detector == "CCD" else timepix3)
-        with shallow_efficientnet():
+        with shallow_efficientnet(halving_only=True):
             model = particle_zoo.create(name, **settings)
         model.preprocessor = model.preprocessor.fit(examples)
         moved(model, model.preprocess(examples), number)
