@@ -42,7 +42,7 @@ def tiny(**changes: Any) -> Settings:
     chosen = {
         "cnn": "tiny_cnn", "classifier": "tiny_cnn", "autoencoder": "tiny_cnn", "size": 16, "seeds": 2, "resamples": 50,
         "pretraining": ORBIT, "pretrain_epochs": 1, "epochs": 2, "cnn_epochs": 2,
-        "train": 80, "validation": 40, "test": 80, "fractions": (0.1, 1.0), "most_passes": 3,
+        "train": 200, "validation": 60, "test": 150, "fractions": (0.1, 1.0), "most_passes": 3,
         "network_settings": {"input": "energy", "test_time_average": False, "batch_size": 64},
         "ablations": {"usual": Ablation(autoencoder="tiny_cnn"), "masks": Ablation(autoencoder="tiny_cnn", settings={"input": "mask"})},
     }  # fmt: skip

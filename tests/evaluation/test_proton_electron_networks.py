@@ -14,13 +14,19 @@ from particle_zoo.benchmark import benchmark
 from particle_zoo.evaluation.proton_electron import networks, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
-from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
+from particle_zoo.evaluation.proton_electron.settings import FORMS, Form, Settings
 from tests.conftest import eager_steps
+from tests.evaluation import small_study
 from tests.evaluation.runs import untrained_run
-from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted, tiny
+from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted
 from tests.shallow import shallow_efficientnet
 
 pytestmark = pytest.mark.slow
+
+
+def tiny(**changes: Any) -> Settings:
+    """As that of `small_study`, with fewer clusters: without graphs every step counts."""
+    return small_study.tiny(**{"train": 80, "validation": 40, "test": 80} | changes)
 
 
 @pytest.fixture(autouse=True, scope="module")
