@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,42 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-with warnings.catch_warnings():
-    # Third parties warn while they are imported; only what our own calls cause is an error.
-    warnings.simplefilter("ignore")
-    import keras
-    import tensorflow_datasets  # noqa: F401
-
+from particle_zoo.cli import hushed
 from particle_zoo.clusters import Clusters
 from particle_zoo.simulation import ccd, simulate
+from tests.forked import forked_processes
 from tests.shallow import shallow_efficientnet
+
+SLOW = 30
+"""A slow test takes about as long as so many others."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import Keras in the processes that run tests; the one that hands them out to others would do so in vain."""
+    # Else files with many tests come first, and a long one with few of them last.
+    config.option.loadscopereorder = False
+    if config.getoption("dist", "no") == "no":
+        with warnings.catch_warnings(), hushed():
+            # Third parties warn while they are imported; only what our own calls cause is an error.
+            warnings.simplefilter("ignore")
+            import keras  # noqa: F401
+            import tensorflow_datasets  # noqa: F401
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Longest files first where several processes share them: at the end none waits for a file of another."""
+    if hasattr(config, "workerinput"):
+        weights = Counter[Path]()
+        for item in items:
+            weights[item.path] += SLOW if item.get_closest_marker("slow") else 1
+        items.sort(key=lambda item: -weights[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What libraries and collected tests hold for good is not looked through again whenever Keras has memory freed."""
+    gc.collect()
+    gc.freeze()
+
 
 # The first call of a compiled function compiles it, which no deadline allows for.
 hypothesis.settings.register_profile("compiled", deadline=None)
@@ -71,6 +100,8 @@ def timepix3() -> Clusters:
 def _fresh_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTICLE_ZOO_HOME", str(tmp_path / "zoo-home"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    import keras
+
     keras.config.set_dtype_policy("float32")
 
 
@@ -105,6 +136,13 @@ def eager_steps() -> Iterator[None]:
 def eager() -> Iterator[None]:
     """`eager_steps` in one test."""
     with eager_steps():
+        yield
+
+
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """`forked_processes` in one test."""
+    with forked_processes():
         yield
 
 
@@ -156,8 +194,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shallow() -> Iterator[None]:
-    """`shallow_efficientnet` in a whole module."""
-    with shallow_efficientnet():
+    """`shallow_efficientnet` of one stage in a whole module."""
+    with shallow_efficientnet(one_stage=True):
         yield
 
 

@@ -79,6 +79,7 @@ def test_there_are_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize("page", SELF_CONTAINED, ids=lambda page: page.name)
+@pytest.mark.usefixtures("forked")
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     """In a process of its own: pages register models and formats."""
     code = "\n".join(blocks(page, "python"))

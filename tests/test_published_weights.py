@@ -229,6 +229,7 @@ def test_weights_of_another_architecture_are_refused(run: Path, published: Path)
         particle_zoo.load("tiny_jet_ae")
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_load_at_once(published: Path) -> None:
     code = "import particle_zoo as z; print(z.load('tiny_jet_ae').count_params(), z.verify('tiny_jet_ae').examples)"
     command = [sys.executable, "-B", "-c", code]
@@ -265,6 +266,7 @@ for kernels in ("float32", "float16", "int8"):
 """
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_full_disk_is_enough_to_load_and_left_clean_by_publishing(run: Path, published: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-B", "-c", FULL, str(run), str(tmp_path / "other")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

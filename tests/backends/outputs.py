@@ -31,7 +31,7 @@ def flat(prefix: str, arrays: Any) -> dict[str, np.ndarray]:
 
 def write(folder: Path) -> None:
     """What the model of a run folder makes of its examples."""
-    with shallow_efficientnet():
+    with shallow_efficientnet(halving_only=True):
         model, _ = load_run(folder)
     inputs = model.preprocess(pickle.loads((folder / EXAMPLES).read_bytes()))
     # Compiled where that is all that a backend is used for.

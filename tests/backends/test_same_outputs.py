@@ -49,6 +49,9 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 """Have XLA compile fast instead of well: what it compiles here runs once."""
 
+ABSENT = "tensorflow,tensorflow_datasets,sklearn,matplotlib"
+"""What Keras loads wherever it is installed, and no other backend needs."""
+
 TOLERANCE = 1e-4
 """Of outputs, as a share of the largest one or of 1."""
 
@@ -77,7 +80,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, three_classes: Clusters, time
     for number, (what, (name, settings)) in enumerate(MODELS.items()):
         card = particle_zoo.info(name)
         examples = of_task.get(card.task, three_classes if card.detector == "CCD" else timepix3)
-        with shallow_efficientnet():
+        with shallow_efficientnet(halving_only=True):
             model = particle_zoo.create(name, **settings)
         model.preprocessor = model.preprocessor.fit(examples)
         moved(model, model.preprocess(examples), number)
@@ -102,7 +105,7 @@ def backend(request: pytest.FixtureRequest, runs: Path) -> str:
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.backends.outputs", str(runs)],
+        [sys.executable, "-m", "tests.absent", ABSENT, "tests.backends.outputs", str(runs)],
         cwd=ROOT,
         env={**os.environ, **QUICK, "KERAS_BACKEND": name, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         capture_output=True,

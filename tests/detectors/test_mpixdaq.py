@@ -121,17 +121,17 @@ def test_blocks_of_any_size_give_the_same(
 
 
 def test_a_large_run_needs_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """10 MB of text in blocks of 16 kB: a small part of it is in memory at any time."""
+    """2 MB of text in blocks of 4 kB: a small part of it is in memory at any time."""
     entry = "  - [" + ", ".join(f"[{i}, 8]" for i in range(0, 60000, 150)) + "]\n"
     path = tmp_path / "f.yml.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:
-        file.write(HEADER + "frame_data:\n" + entry * 2000 + "... #end\n")
-    size = len(entry) * 2000
-    assert size > 8e6
-    monkeypatch.setattr(mpixdaq, "TEXT", 2**14)
+        file.write(HEADER + "frame_data:\n" + entry * 500 + "... #end\n")
+    size = len(entry) * 500
+    assert size > 2e6
+    monkeypatch.setattr(mpixdaq, "TEXT", 2**12)
     list(iter_parts(saved(tmp_path / "small.yml", HEADER + FRAMES)))
     tracemalloc.start()
-    assert sum(len(part) for part in iter_parts(path)) == 2000
+    assert sum(len(part) for part in iter_parts(path)) == 500
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < size / 4

@@ -28,6 +28,7 @@ def untrained() -> tuple[AnomalyDetector, list[np.ndarray]]:
     return detector.calibrate(dark, (1.0,)), lit
 
 
+@pytest.mark.usefixtures("forked")
 def test_every_stage_and_the_whole_are_timed_and_memory_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     arguments = [

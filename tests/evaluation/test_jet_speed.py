@@ -60,6 +60,7 @@ class Here(Executor):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_every_size_is_timed_and_the_verdict_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     # To import TensorFlow takes longer than all that is timed. Memory stays that of processes which do nothing else.

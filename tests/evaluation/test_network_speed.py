@@ -42,6 +42,7 @@ def test_a_row_says_what_ran_where(name: str, tmp_path: Path) -> None:
     assert "finite" not in result.output
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_speed_of_a_training_that_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     settings = {"learning_rate": 1e38}
     found = network_speed.measure("tiny_cnn", settings, batch_sizes=(4,), precisions=("float32",), steps=2, seed=0)

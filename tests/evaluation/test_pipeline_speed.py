@@ -214,6 +214,7 @@ def test_verdicts_are_by_the_numbers() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_the_command_prints_and_writes_every_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "has_torch", lambda: False)
     arguments = [

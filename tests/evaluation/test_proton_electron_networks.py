@@ -14,13 +14,19 @@ from particle_zoo.benchmark import benchmark
 from particle_zoo.evaluation.proton_electron import networks, sample, study
 from particle_zoo.evaluation.proton_electron.compare import compare
 from particle_zoo.evaluation.proton_electron.sample import Sample
-from particle_zoo.evaluation.proton_electron.settings import FORMS, Form
+from particle_zoo.evaluation.proton_electron.settings import FORMS, Form, Settings
 from tests.conftest import eager_steps
+from tests.evaluation import small_study
 from tests.evaluation.runs import untrained_run
-from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted, tiny
+from tests.evaluation.small_study import ORBIT, Study, load, make_few, predicted
 from tests.shallow import shallow_efficientnet
 
 pytestmark = pytest.mark.slow
+
+
+def tiny(**changes: Any) -> Settings:
+    """As that of `small_study`, with fewer clusters: without graphs every step counts."""
+    return small_study.tiny(**{"train": 80, "validation": 40, "test": 80} | changes)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -120,7 +126,7 @@ def test_an_encoder_that_never_saw_times_serves_a_timepix1(shallow: None, tmp_pa
 @pytest.fixture
 def shallowest() -> Iterator[None]:
     """Without graphs the time goes with the number of layers."""
-    with shallow_efficientnet(halving_only=True):
+    with shallow_efficientnet(one_stage=True):
         yield
 
 
@@ -128,9 +134,9 @@ def test_the_real_networks_through_the_command(
     shallowest: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {"cnn": "tiny_timepix_cnn", "classifier": "tiny_effnet_classifier", "autoencoder": "tiny_effnet_ae"}
-    budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 32, "train": 64, "validation": 40}
+    budget: dict[str, Any] = {"pretraining": ORBIT, "pretrain_clusters": 16, "train": 24, "validation": 16}
     # Otherwise every training cluster is drawn ten times an epoch.
-    budget["network_settings"] = {"epoch_clusters": 64}
+    budget["network_settings"] = {"epoch_clusters": 24}
     monkeypatch.setitem(FORMS, "small", Form(**names, **budget, test=40, size=64, pretrain_size=32))
     arguments = ["proton_electron", "--seeds", "1", "--epochs", "1", "--pretrain-epochs", "1"]
     arguments += ["--fractions", "100", "--output", str(tmp_path / "s"), "--json", str(tmp_path / "s.json")]

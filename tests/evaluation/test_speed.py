@@ -266,6 +266,7 @@ def test_the_verdict_is_the_ratio_to_eager_pytorch(theirs: float, passed: bool, 
 
 
 @pytest.mark.parametrize("task", ["training", "inference"])
+@pytest.mark.usefixtures("forked")
 def test_the_commands_write_a_row_a_variant(task: str, tmp_path: Path) -> None:
     arguments = [
         task,

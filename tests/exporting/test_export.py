@@ -50,7 +50,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(root / "cnn_meta", "cnn_meta", CCD, some, size=16, **SMALL_META)
     write_run(root / "tiny_vae", "tiny_vae", None, some)
     write_run(root / "tiny_timepix_cnn", "tiny_timepix_cnn", PIXEL, size=16)
-    with shallow_efficientnet(halving_only=True):
+    with shallow_efficientnet(one_stage=True):
         write_run(root / "tiny_effnet_ae", "tiny_effnet_ae", None, size=32)
     write_run(root / "tiny_dec", "tiny_dec")
     camera_runs.write_run(root / "tiny_pedestal_ae")
@@ -61,7 +61,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _shallow() -> Iterator[None]:
-    with shallow_efficientnet(halving_only=True):
+    with shallow_efficientnet(one_stage=True):
         yield
 
 

@@ -162,7 +162,7 @@ def test_a_model_that_saw_no_times_asks_for_none(timepix3: Clusters) -> None:
 
 @pytest.mark.parametrize("latent", ["pool", "dense"])
 def test_autoencoders_give_heads_and_embedding_in_one_pass(timepix3: Clusters, latent: str) -> None:
-    with shallow_efficientnet(halving_only=True):
+    with shallow_efficientnet(one_stage=True):
         model = build("tiny_effnet_ae", timepix3, size=32, latent=latent)
     config = about(model)
     graph = families.graph(model, config)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,12 @@ from tests.shallow import shallow_efficientnet
 
 NAMES = particle_zoo.list_models()
 
-LARGE = "effnet_ae_mask25"
+LARGE = "effnet_ae_mask25" if os.environ.get("PARTICLE_ZOO_ALL_TESTS") else None
 """Trained and saved here with its own EfficientNetB4, which every test but that of the card gives the smallest images
-and that of precisions another encoder."""
+and that of precisions another encoder; takes a minute, so that otherwise it goes as the others of its family."""
+
+PRECISIONS = ["mixed_float16", "mixed_bfloat16"] if os.environ.get("PARTICLE_ZOO_ALL_TESTS") else ["mixed_float16"]
+"""In which every model is built; one of each family is trained in both by the tests of `training/test_precision.py`."""
 
 EXAMPLES = {"CCD": "three_classes", "anomaly": "camera_frames", "deep_clustering": "patches", "compression": "jets"}
 """Fixtures that the models of a task or detector take; all others take `timepix3`."""
@@ -40,7 +45,7 @@ def outputs(model: Any, inputs: Any) -> list[np.ndarray]:
 def smallest(name: str) -> dict[str, Any]:
     """Settings under which a model is as fast as its architecture allows: fully convolutional ones take any size.
 
-    The others of the family of `LARGE` have the same layers, and take a smaller and shallower encoder.
+    The others of its family have the layers of `LARGE`, and take a smaller and shallower encoder.
     """
     if particle_zoo.info(name).family != "effnet_ae":
         return {}
@@ -50,7 +55,7 @@ def smallest(name: str) -> dict[str, Any]:
 
 def shrunk(name: str) -> contextlib.AbstractContextManager[None]:
     """Where `smallest(name)` is built."""
-    return contextlib.nullcontext() if name == LARGE else shallow_efficientnet()
+    return contextlib.nullcontext() if name == LARGE else shallow_efficientnet(halving_only=True)
 
 
 def create(name: str, **settings: Any) -> Any:
@@ -114,7 +119,14 @@ def model(name: str, clusters: Any) -> Any:
     return built
 
 
-def test_card_matches_reality(name: str, clusters: Any) -> None:
+@functools.cache
+def backbone(make: Any = keras.applications.EfficientNetB4, **settings: Any) -> Any:
+    """EfficientNetB4, built once for all models that have it: none of them is trained or called here."""
+    return make(**settings)
+
+
+def test_card_matches_reality(name: str, clusters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.applications, "EfficientNetB4", backbone)
     card, model = particle_zoo.info(name), particle_zoo.create(name)
     model.preprocessor = model.preprocessor.fit(clusters)
     assert model.count_params() == card.parameters
@@ -213,14 +225,14 @@ def test_rebuilt_from_its_config(model: ZooModel) -> None:
     assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_outputs_stay_float32_under_mixed_precision(name: str, precision: str) -> None:
     keras.config.set_dtype_policy(precision)
     settings = smallest(name)
     if name == LARGE:
         # What its heads end in does not depend on the depth of the encoder.
         settings["backbone"] = "B0"
-    with shallow_efficientnet():
+    with shallow_efficientnet(halving_only=True):
         model = particle_zoo.create(name, **settings)
     found = model.output if isinstance(model.output, dict) else {"output": model.output}
     assert {t.dtype for t in found.values()} == {"float32"}

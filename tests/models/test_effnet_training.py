@@ -26,6 +26,12 @@ def create(name: str, **settings: Any) -> Any:
         return particle_zoo.create(name, **settings)
 
 
+def create_shallowest(name: str, **settings: Any) -> Any:
+    """One of two blocks, where no stage is looked at."""
+    with shallow_efficientnet(one_stage=True):
+        return particle_zoo.create(name, **settings)
+
+
 @pytest.mark.parametrize("settings", [{}, {"recipe": "laptop"}])
 def test_fine_tuning_stops_early(settings: dict[str, Any]) -> None:
     config = registry.config_class("effnet_classifier").from_settings(settings)
@@ -120,7 +126,7 @@ def test_sizes_are_drawn_flat(timepix3: Clusters, monkeypatch: pytest.MonkeyPatc
 
 
 def test_pixels_are_hidden_in_every_compiled_epoch(timepix3: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = create("tiny_effnet_ae", size=32, fresh_statistics=16, epoch_clusters=32)
+    model = create_shallowest("tiny_effnet_ae", size=32, fresh_statistics=16, epoch_clusters=32)
     # Quicker to compile than AdamW; what is hidden does not depend on it.
     monkeypatch.setattr(model, "make_optimizer", lambda _: keras.optimizers.SGD(1e-3))
     model.preprocessor = model.preprocessor.fit(timepix3)
@@ -136,7 +142,7 @@ def test_pixels_are_hidden_in_every_compiled_epoch(timepix3: Clusters, monkeypat
 
 
 def test_accumulated_gradients_move_weights_every_nth_batch(rasters: np.ndarray) -> None:
-    model = create("tiny_effnet_ae", size=32, accumulate=2, weight_decay=0)
+    model = create_shallowest("tiny_effnet_ae", size=32, accumulate=2, weight_decay=0)
     compile_model(model, 10)
     model.run_eagerly = True
     kernel = model.encoder.get_layer("backbone").get_layer("stem_conv")
@@ -162,8 +168,8 @@ def test_kernels_decay_and_nothing_else(tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "name", "settings", "precision"),
     [
-        (create, "tiny_effnet_ae", {"accumulate": 2}, "mixed_bfloat16"),
-        (create, "tiny_effnet_classifier", {"layer_decay": 0.8}, "mixed_bfloat16"),
+        (create_shallowest, "tiny_effnet_ae", {"accumulate": 2}, "mixed_bfloat16"),
+        (create_shallowest, "tiny_effnet_classifier", {"layer_decay": 0.8}, "mixed_bfloat16"),
         # Gradients grow with depth, and float16 ends early.
         (particle_zoo.create, "tiny_effnet_classifier", {}, "mixed_float16"),
     ],

@@ -219,6 +219,7 @@ def test_settings_from_file_and_flags(source: list[Any], tmp_path: Path) -> None
     assert "tiny_cnn" in output
 
 
+@pytest.mark.usefixtures("forked")
 def test_killed_and_resumed_equals_uninterrupted(source: list[Any], tmp_path: Path) -> None:
     """kill -9 after two epochs: same number of epochs, same validation losses."""
     arguments = ["tiny_vae", *source, "--epochs", 14, "--quiet"]
@@ -307,6 +308,7 @@ def test_the_configuration_repeats_the_run_and_a_resume_keeps_to_it(layout: Path
 
 
 @pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("forked")
 def test_ctrl_c_leaves_a_resumable_run(source: list[Any], tmp_path: Path) -> None:
     arguments = ["tiny_cnn", *source, "--output", tmp_path / "r", "--epochs", 2000, "--quiet"]
     process = shell("particle_zoo.train", *arguments, cwd=tmp_path)
@@ -369,6 +371,7 @@ def test_protocols_that_train(source: list[Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_a_hundred_frames_stay_under_two_gigabytes(trained: Path, tmp_path: Path) -> None:
     import psutil
 

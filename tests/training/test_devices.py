@@ -27,6 +27,7 @@ from particle_zoo.training.checkpoint import CHECKPOINT, read_state
 from particle_zoo.training.devices import meeting
 from particle_zoo.training.devices.tensorflow_devices import check
 from particle_zoo.training.devices.tf_config import Cluster, read_cluster
+from tests.forked import forked_processes
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 4
@@ -59,7 +60,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What trainings on one device and on two have found."""
     output = tmp_path_factory.mktemp("devices") / "found.json"
     program = [sys.executable, "-m", "tests.training.two_devices", str(output)]
-    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    with forked_processes():
+        done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     return read_json(output)
 
@@ -125,6 +127,7 @@ def end(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_a_killed_host_ends_all_and_resumed_they_train_as_if_nothing_had_happened(
     one_layout: Path, tmp_path: Path
 ) -> None:

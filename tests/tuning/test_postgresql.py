@@ -22,6 +22,8 @@ from tests.tuning.quick_search import plan
 from tuning.storage import close
 from tuning.takeover import Takeover, stale_ids
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
 """Where Debian puts it."""
 

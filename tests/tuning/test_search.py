@@ -20,8 +20,11 @@ from tuning.objective import Objective
 from tuning.search import search
 from tuning.storage import open_storage
 
-# Third parties leave files of a data set open.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    # Third parties leave files of a data set open.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 
 def on(layout: Path, output: Path, *options: Any) -> list[str]:

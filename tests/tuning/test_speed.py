@@ -15,6 +15,8 @@ from particle_zoo.errors import InputError
 from tuning import speed
 from tuning.search import search
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 PROGRAM = [sys.executable, "-m", "tuning.search"]
 
 
@@ -42,7 +44,7 @@ def test_searches_are_timed_beside_the_one_without_pruning(
     one_layout: Path, tmp_path: Path, one_program: list[list[str]]
 ) -> None:
     data = ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", str(one_layout), "--data-dir", str(tmp_path)]
-    found = speed.measure("tiny_cnn", [*data, "--trials", "2", "--epochs", "2"])["searches"]
+    found = speed.measure("tiny_cnn", [*data, "--trials", "2", "--epochs", "2", "--limit", "16"])["searches"]
     assert list(found) == ["no pruning", "median", "hyperband", "no pruning, 2 workers"]
     assert len(one_program) == 1
     assert found["no pruning"]["gain"] == 1

@@ -13,6 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tests.tuning.programs import Programs, check_finished, finish, running, two_running, until
 from tests.tuning.quick_search import BASELINE, plan
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def trials_of(folder: Path, **settings: Any) -> list[FrozenTrial]:
     return plan(folder, **settings).open().get_trials()
