@@ -25,12 +25,12 @@ from tests.shallow import shallow_efficientnet
 
 NAMES = particle_zoo.list_models()
 
-LARGE = "effnet_ae_mask25" if os.environ.get("PARTICLE_ZOO_ALL_TESTS") else None
+LARGE = "effnet_ae_mask25"
 """Trained and saved here with its own EfficientNetB4, which every test but that of the card gives the smallest images
-and that of precisions another encoder; takes a minute, so that otherwise it goes as the others of its family."""
+and that of precisions another encoder."""
 
 PRECISIONS = ["mixed_float16", "mixed_bfloat16"] if os.environ.get("PARTICLE_ZOO_ALL_TESTS") else ["mixed_float16"]
-"""In which every model is built; one of each family is trained in both by the tests of `training/test_precision.py`."""
+"""In which every model is built; one of each family is trained in both by `training/test_precision.py` and `test_effnet_training.py`."""
 
 EXAMPLES = {"CCD": "three_classes", "anomaly": "camera_frames", "deep_clustering": "patches", "compression": "jets"}
 """Fixtures that the models of a task or detector take; all others take `timepix3`."""
