@@ -23,6 +23,7 @@ from particle_zoo.training.fresh_statistics import FreshStatistics
 from particle_zoo.weights import WEIGHTS, write_card
 from tests import camera_runs
 from tests.backends.outputs import EXAMPLES, write
+from tests.forms import unless_all
 from tests.patch_files import simple_patches
 from tests.shallow import shallow_efficientnet
 
@@ -45,6 +46,11 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "convolutional jet_ae": ("tiny_jet_ae", {"block": "convolution"}),
 }
 """Models and settings by what they stand for."""
+
+for _variant in unless_all(
+    ("vae without indices", "dense dec", "jet_ae of the xAOD study", "residual jet_ae", "convolutional jet_ae")
+):
+    del MODELS[_variant]
 
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 """Have XLA compile fast instead of well: what it compiles here runs once."""

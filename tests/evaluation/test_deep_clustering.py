@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from particle_zoo.evaluation.deep_clustering import samples, study
 from particle_zoo.evaluation.deep_clustering.hand_features import cluster, hand_features, standardised
 from particle_zoo.evaluation.deep_clustering.scores import scores
 from particle_zoo.models.dec import DEC
+from tests.forms import ALL
 from tests.patch_files import simple_patches
 
 TINY: dict[str, Any] = {"units": [8], "epochs": 1, "cluster_steps": 4, "batch_size": 32, "restarts": 2}
@@ -204,7 +204,7 @@ def test_mnist_of_a_user_is_read(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_digits_are_sorted_no_worse_than_by_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The anchor as the command runs it, one seed: none may lose 3 points against its own start."""
-    if not os.environ.get("PARTICLE_ZOO_ALL_TESTS"):
+    if not ALL:
         # Narrower and half as long.
         short = {"units": [64, 64, 128], "epochs": 50, "cluster_steps": 600}
         monkeypatch.setitem(samples.FORMS, "digits", samples.FORMS["digits"] | short)

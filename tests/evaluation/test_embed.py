@@ -34,6 +34,7 @@ def invoke(*arguments: Any) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_map")
 def test_before_and_after_on_the_same_clusters(options: list[str], train: Any, tmp_path: Path) -> None:
     runs = [untrained_run(tmp_path / str(i), "tiny_vae", LABELLED, train, seed=i) for i in (0, 1)]
     output = invoke(runs[1], *options, "--before", runs[0], "--output", tmp_path / "e", "--json", tmp_path / "e.json")

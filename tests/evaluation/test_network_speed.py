@@ -17,9 +17,10 @@ from particle_zoo.evaluation import network_speed
 from particle_zoo.pipelines.examples import Examples
 from particle_zoo.pipelines.timepix import TimepixPreprocessor
 from particle_zoo.training.feed import EpochBatches
+from tests.forms import ALL
 
 
-@pytest.mark.parametrize("name", ["tiny_cnn", "timepix_cnn"])
+@pytest.mark.parametrize("name", ["timepix_cnn", *(("tiny_cnn",) if ALL else ())])
 def test_a_row_says_what_ran_where(name: str, tmp_path: Path) -> None:
     arguments = ["network", name, "--batch-size", "4", "--steps", "2", "--json", str(tmp_path / "n.json")]
     if name == "timepix_cnn":

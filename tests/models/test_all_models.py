@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from particle_zoo.simulation import optical_tpc
 from particle_zoo.simulation.jets import generate as generate_jets
 from particle_zoo.training.fit import compile_model
 from particle_zoo.weights import WEIGHTS, load_run, write_card
+from tests.forms import ALL
 from tests.shallow import shallow_efficientnet
 
 NAMES = particle_zoo.list_models()
@@ -29,7 +29,7 @@ LARGE = "effnet_ae_mask25"
 """Trained and saved here with its own EfficientNetB4, which every test but that of the card gives the smallest images
 and that of precisions another encoder."""
 
-PRECISIONS = ["mixed_float16", "mixed_bfloat16"] if os.environ.get("PARTICLE_ZOO_ALL_TESTS") else ["mixed_float16"]
+PRECISIONS = ["mixed_float16", "mixed_bfloat16"] if ALL else ["mixed_float16"]
 """In which every model is built; one of each family is trained in both by `training/test_precision.py` and `test_effnet_training.py`."""
 
 EXAMPLES = {"CCD": "three_classes", "anomaly": "camera_frames", "deep_clustering": "patches", "compression": "jets"}

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from particle_zoo.errors import InputError
+from tests.forms import ALL
 
 if importlib.util.find_spec("jax") is None:
     pytest.skip("jax is not installed", allow_module_level=True)
@@ -97,7 +98,7 @@ def found(folder: Path, cache: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["uneven", "vae", "jets", "patches"])
+@pytest.mark.parametrize("case", ["uneven", "jets", *(("vae", "patches") if ALL else ())])
 def test_two_devices_learn_what_one_learns(found: dict[str, Any], case: str) -> None:
     one, two = found[case]
     assert (one["number"], two["number"]) == (1, 2)

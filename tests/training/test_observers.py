@@ -27,6 +27,7 @@ from particle_zoo.training.jets import train_model
 from particle_zoo.training.observers import Observers
 from particle_zoo.training.profiling import Profile
 from particle_zoo.training.session import build
+from tests.forms import ALL
 
 needs_tensorboard = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed"
@@ -195,6 +196,7 @@ def test_without_tensorboard_the_command_says_what_to_install_and_touches_nothin
 # --- Other backends ---
 
 
+@pytest.mark.skipif(not ALL, reason="the small form traces under TensorFlow")
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_trace_under_another_backend(backend: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:

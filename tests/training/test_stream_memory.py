@@ -128,8 +128,8 @@ def test_a_training_on_a_set_larger_than_memory(large: dict[str, Any], tmp_path:
     resident = json.loads(done.stdout.splitlines()[-1])
     epochs = resident["streamed"]
     assert len(epochs) == 10
-    # The window in hand comes and goes, by 16 MB; what is kept shows in the least of several epochs, too. Clusters that were
-    # kept would be 60 MB after five epochs more.
-    assert min(epochs[5:]) - min(epochs[:5]) < 8 * 2**20, epochs
+    # The window in hand comes and goes, by 16 MB, and can be there in five epochs of five. Clusters that were kept would be 60 MB
+    # after five epochs more.
+    assert min(epochs[5:]) - min(epochs[:5]) < 24 * 2**20, epochs
     # Under the same limit the training in memory would have ended.
     assert resident["in memory"] - epochs[9] > ALLOWANCE

@@ -27,6 +27,7 @@ from particle_zoo.training.devices.twin import make_twin
 from particle_zoo.training.fit import compile_model, fit
 from particle_zoo.training.jets import train_model
 from tests.camera_runs import frames
+from tests.forms import unless_all
 from tests.patch_files import simple_patches
 from tests.shallow import shallow_efficientnet
 
@@ -120,8 +121,9 @@ CURVES: dict[str, Callable[[], tuple[Any, Any]]] = {
 }
 
 
-LONG = ("effnet", "float16")
-"""Cases that only run when they are named: to trace the first takes minutes, and the second says little beside `overflow`."""
+LONG = ("effnet", "float16", *unless_all(("vae", "pedestal", "dec")))
+"""Cases that only run when they are named: to trace the first takes minutes, and the second says little beside `overflow`. What the small
+form leaves out takes the way of the others."""
 
 
 def overflow() -> dict[str, Any]:

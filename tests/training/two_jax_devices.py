@@ -30,6 +30,7 @@ from particle_zoo.training.cluster_stages import pretrain
 from particle_zoo.training.frame_crops import FrameCrops
 from particle_zoo.training.jets import train_model
 from particle_zoo.training.session import build
+from tests.forms import unless_all
 from tests.shallow import shallow_efficientnet
 from tests.training import jax_process
 
@@ -182,7 +183,7 @@ CASES: dict[str, Callable[[], Found]] = {
 }
 
 
-LONG = ("float16", "frames", "effnet")
+LONG = ("float16", "frames", "effnet", *unless_all(("vae", "patches")))
 """Cases that only run when they are named: they take the way of others, and the last compiles for as long as all of those."""
 
 

@@ -30,7 +30,7 @@ def isolated(thing: Callable[[object], object]) -> Isolated:
 
 
 @pytest.fixture
-def busy(start: Programs, forked: None, tmp_path: Path) -> tuple[subprocess.Popen[str], int]:
+def busy(start: Programs, tmp_path: Path) -> tuple[subprocess.Popen[str], int]:
     """A program whose trial is busy in another process, and the number of that one."""
     begun = tmp_path / "begun-0"
     program = start.start("tests.tuning.trials", tmp_path, 100)
