@@ -64,6 +64,9 @@ class ZooModel(keras.Model):
 
     config_class: ClassVar[type[ZooConfig]] = ZooConfig
     uses_metadata: ClassVar[bool] = False
+    loss_scale: ClassVar[float] = 2.0**15
+    """Factor of the loss at the beginning of a training in float16; every overflow halves it and leaves a step out."""
+
     zoo_config: ZooConfig
     zoo_name: str
     preprocessor: Preprocessor

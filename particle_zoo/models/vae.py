@@ -80,6 +80,8 @@ class VAE(ZooModel):
     config_class: ClassVar[type[ZooConfig]] = VAEConfig
     zoo_config: VAEConfig
     uses_metadata: ClassVar[bool] = True
+    # Nats of a whole image begin near 2,850: from 2^15 the first eleven steps would be left out.
+    loss_scale: ClassVar[float] = 2.0**4
 
     def __init__(self, config: VAEConfig, zoo_name: str = "vae", **kwargs: Any) -> None:
         encoder, decoder = _encoder(config), _decoder(config)

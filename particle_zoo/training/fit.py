@@ -30,7 +30,10 @@ REPEATS = 10
 
 def compile_model(model: Any, steps_per_epoch: int, **options: Any) -> None:
     """Compile with the model's own optimizer, loss and metrics, and further options of `compile`."""
-    model.compile(optimizer=model.make_optimizer(steps_per_epoch), **model.compile_args(), **options)
+    optimizer = model.make_optimizer(steps_per_epoch)
+    if model.dtype_policy.compute_dtype == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=model.loss_scale)
+    model.compile(optimizer=optimizer, **model.compile_args(), **options)
     model.optimizer.build(model.trainable_variables)
 
 

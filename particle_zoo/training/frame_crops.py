@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel
+from particle_zoo.pipelines.ahead import ahead
 from particle_zoo.training.injection import EventBank, synthetic
 
 if TYPE_CHECKING:
     from particle_zoo.models.pedestal_ae import PedestalAEConfig
 
 GROUP = 8
-"""Frames whose crops are mixed with each other; one of them is in memory at a time, and all of their crops."""
+"""Frames whose crops are mixed with each other; one of them is in memory at a time, and all crops of two groups."""
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -69,14 +71,20 @@ class FrameCrops:
         if self._held is None or self._held[0] != group:
             self._held = None
             self._held = group, self._take(group)
+        return self._part(self._held[1], position)
+
+    def _part(self, group: Batch, position: int) -> Batch:
         part = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        inputs, targets = self._held[1]
+        inputs, targets = group
         return inputs[part], targets[part]
 
     def between(self, first: int, epochs: int) -> Iterator[Batch]:
-        """Yield every batch from the start of epoch `first` to the end of epoch `epochs`."""
-        for step in range(first * len(self), epochs * len(self)):
-            yield self.batch(step)
+        """Yield every batch from the start of epoch `first` to the end of epoch `epochs`, while the next group is cut."""
+        groups = len(self) // self._steps
+        with contextlib.closing(ahead(self._take, range(first * groups, epochs * groups), most=1)) as taken:
+            for group in taken:
+                for position in range(self._steps):
+                    yield self._part(group, position)
 
     def _take(self, group: int) -> Batch:
         """All crops of a group of frames, mixed."""
