@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import multiprocessing
 import os
 import runpy
@@ -65,19 +66,25 @@ def _get_context(method: str | None = None) -> Any:
     return _context("forkserver" if method == "spawn" else method)
 
 
+_ARGUMENTS = [*inspect.signature(subprocess.Popen._execute_child).parameters][1:]  # type: ignore[attr-defined]
+"""Their order is not that of every version of Python."""
+
+_PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+
+
 class Forked(subprocess.Popen[Any]):
     """A Python program under TensorFlow is forked by the server; any other starts as ever."""
 
     _forked: Any = None
 
     def _execute_child(self, *given: Any) -> None:
-        command, cwd, env, start_new_session = given[0], given[5], given[6], given[21]
-        environment = dict(os.environ if env is None else env)
-        program = _program(command, cwd, start_new_session)
+        named = dict(zip(_ARGUMENTS, given, strict=True))
+        environment = dict(os.environ if named["env"] is None else named["env"])
+        program = _program(named["args"], named["cwd"], named["start_new_session"])
         if program is None or environment.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
             super()._execute_child(*given)  # type: ignore[misc]
             return
-        pipes = given[10:16]
+        pipes = [named[end] for end in _PIPES]
         child = _context("forkserver").Process(target=program, name="MainProcess")
         before = _streams[:]
         _streams[:] = [fd if fd >= 0 else own for own, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
