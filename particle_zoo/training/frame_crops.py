@@ -54,7 +54,6 @@ class FrameCrops:
         self.batch_size = min(config.batch_size, self.group * self.crops)
         # Counts of light to sigmas of each pixel; none on pixels that are masked.
         self._gain = np.where(pedestal.masked, np.float32(0), 1 / pedestal.scale)
-        self._held: tuple[int, Batch] | None = None
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -66,12 +65,9 @@ class FrameCrops:
         return self.group * self.crops // self.batch_size
 
     def batch(self, step: int) -> Batch:
-        """(inputs, targets) of the global step, counted over epochs."""
+        """(inputs, targets) of the global step, counted over epochs; `between` cuts each group once for all of its steps."""
         group, position = divmod(int(step), self._steps)
-        if self._held is None or self._held[0] != group:
-            self._held = None
-            self._held = group, self._take(group)
-        return self._part(self._held[1], position)
+        return self._part(self._take(group), position)
 
     def _part(self, group: Batch, position: int) -> Batch:
         part = slice(position * self.batch_size, (position + 1) * self.batch_size)

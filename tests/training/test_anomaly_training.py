@@ -332,6 +332,8 @@ def test_crops_follow_from_seed_and_step(pedestal: PedestalModel) -> None:
     for step in (17, 2, 23, 0):
         np.testing.assert_array_equal(again.batch(step)[0], batches[step])
     np.testing.assert_array_equal(next(crops(pedestal).between(1, 2))[0], batches[12])
+    for found, expected in zip(crops(pedestal).between(0, 2), batches, strict=True):
+        np.testing.assert_array_equal(found[0], expected)
     flat = np.concatenate(batches).reshape(-1, 48 * 48)
     assert len(np.unique(flat, axis=0)) == len(flat)
     assert not np.array_equal(crops(pedestal, seed=2).batch(0)[0], batches[0])

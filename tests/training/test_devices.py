@@ -28,7 +28,7 @@ from particle_zoo.training.devices import meeting
 from particle_zoo.training.devices.tensorflow_devices import check
 from particle_zoo.training.devices.tf_config import Cluster, read_cluster
 from tests.forked import forked_processes
-from tests.forms import ALL
+from tests.training import two_devices
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 4
@@ -68,7 +68,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["cnn", "accumulated", "jets", *(("vae", "pedestal", "dec") if ALL else ())])
+@pytest.mark.parametrize("case", [case for case in two_devices.CURVES if case not in two_devices.LONG])
 def test_two_devices_have_the_loss_curve_of_one(found: dict[str, Any], case: str) -> None:
     one, two = found[case]["one"], found[case]["two"]
     assert list(one) == list(two)

@@ -23,14 +23,13 @@ from particle_zoo.training import progressive, session
 from particle_zoo.training.fit import fit
 from particle_zoo.weights import load_run
 from tests.conftest import eager_steps, write_layout, write_pixel_files
-from tests.shallow import shallow_efficientnet
 
 CCD = "ccd_clusters/damic_labelled"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _without_graphs() -> Iterator[None]:
-    with shallow_efficientnet(one_stage=True), eager_steps():
+def _without_graphs(shallow: None) -> Iterator[None]:
+    with eager_steps():
         yield
 
 

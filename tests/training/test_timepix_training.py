@@ -23,7 +23,6 @@ from particle_zoo.training import run_folder, session
 from particle_zoo.training.fit import fit
 from particle_zoo.training.snapshots import examples, read
 from tests.conftest import eager_steps, write_pixel_files
-from tests.shallow import shallow_efficientnet
 
 SMALL = ["--set", "epoch_clusters=32", "--set", "watch_clusters=16", "--set", "fresh_statistics=32"]
 GROWING = ["--set", "progressive=[32]", "--set", "progressive_epochs=2", "--set", "snapshots=3"]
@@ -34,8 +33,8 @@ def run(command: click.Command, *arguments: Any) -> Result:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _without_graphs() -> Iterator[None]:
-    with shallow_efficientnet(one_stage=True), eager_steps():
+def _without_graphs(shallow: None) -> Iterator[None]:
+    with eager_steps():
         yield
 
 

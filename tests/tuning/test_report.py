@@ -292,12 +292,12 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("storage", "shown"),
     [
-        ("postgresql+psycopg2://ada:s3cret@farm/db", "postgresql+psycopg2://ada:***@farm/db"),
+        ("postgresql+psycopg2://ada:s3cret@host/db", "postgresql+psycopg2://ada:***@host/db"),
         (
-            "postgresql+psycopg2://farm/db?user=ada&password=s3cret",
-            "postgresql+psycopg2://farm/db?password=***&user=ada",
+            "postgresql+psycopg2://host/db?user=ada&password=s3cret",
+            "postgresql+psycopg2://host/db?password=***&user=ada",
         ),
-        ("journal:///farm/my studies/s3arch.log", "'/farm/my studies/s3arch.log'"),
+        ("journal:///host/my studies/s3arch.log", "'/host/my studies/s3arch.log'"),
         ("sqlite:///s3arch.db", "sqlite:///s3arch.db"),
     ],
 )
