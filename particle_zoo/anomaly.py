@@ -26,7 +26,7 @@ from particle_zoo.detectors.camera import (
     finder_from_dict,
 )
 from particle_zoo.errors import InputError
-from particle_zoo.pipelines.frames import PEDESTAL
+from particle_zoo.weights import PEDESTAL
 
 if TYPE_CHECKING:
     from particle_zoo.models.pedestal_ae import PedestalAE

@@ -120,6 +120,7 @@ def train(
     load_keras(options["precision"])
     from particle_zoo import registry
     from particle_zoo.training import run_folder, session
+    from particle_zoo.training.checkpoint import CHECKPOINT, earlier_seconds
     from particle_zoo.training.devices import spread
     from particle_zoo.training.observers import Observers
 
@@ -148,10 +149,11 @@ def train(
         click.echo(f"{job.describe()}{shared}, into {folder}")
     if chosen.chief:
         run_folder.start(folder, job.config(), resume=resume, force=force)
+    before = earlier_seconds(folder / CHECKPOINT) if chosen.chief else 0.0
     started = time.perf_counter()
     with observers as callbacks:
         metrics = begin(folder, quiet=quiet, callbacks=callbacks)
-    metrics["seconds"] = round(time.perf_counter() - started, 1)
+    metrics["seconds"] = round(before + time.perf_counter() - started, 1)
     write_json(folder / "metrics.json", metrics)
     if options["json_path"]:
         write_json(options["json_path"], metrics)

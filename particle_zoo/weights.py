@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from particle_zoo.pipelines.preprocessor import Preprocessor
 
 WEIGHTS = "model.weights.h5"
+PEDESTAL = "pedestal.npz"
+"""Level and noise of the pixels of an anomaly model's camera."""
+
 COMPANION = "particle_zoo_weights"
 """Package of the distribution with the weights that are too large for this one."""
 
-PARTS = {"anomaly": ("pedestal.npz", "calibration.json")}
+PARTS = {"anomaly": (PEDESTAL, "calibration.json")}
 """Files that a finished run has besides its weights, by task: without them the model is not usable, or another one."""
 
 Kernels = Literal["float32", "float16", "int8"]
@@ -346,8 +349,8 @@ def publish(folder: Path, name: str, *, place: Path | None = None, kernels: Kern
         name: of its model.
         place: folder of the copy's folder: the cache, or one of those that `places` looks into.
         kernels: how kernels are stored: float32 as they are, with what the optimizer kept; float16, a sixth of the file; or
-            int8 with a scale for every channel, a twelfth. Everything else, statistics of batch normalisation above all, stays as
-            it is, and so does the precision that models compute with.
+            int8 with a scale for every channel, a twelfth. With both a pedestal is `rounded`. Everything else, statistics of batch
+            normalisation above all, stays as it is, and so does the precision that models compute with.
 
     Raises:
         InputError: the run is of another model or damaged.
@@ -361,8 +364,8 @@ def publish(folder: Path, name: str, *, place: Path | None = None, kernels: Kern
         if not (folder / part).exists():
             raise InputError(f"{folder} holds no {part}: its training did not end; continue it with --resume")
     target = (place or cache_dir()) / name
-    # A packed copy has a digest, and so a card, of its own.
-    made = (WEIGHTS,) if kernels == "float32" else (WEIGHTS, "card.json")
+    # A packed copy has digests, and so a card, of its own.
+    made = (WEIGHTS,) if kernels == "float32" else (WEIGHTS, "card.json", PEDESTAL)
     # The weights last: a folder counts as found only once they are there.
     with replacing(target / WEIGHTS) as weights:
         if kernels == "int8":
@@ -380,5 +383,11 @@ def publish(folder: Path, name: str, *, place: Path | None = None, kernels: Kern
                     shutil.copyfile(folder / file, temporary)
         if kernels != "float32":
             card = read_json(folder / "card.json", what="model card")
-            write_json(target / "card.json", {**card, "weights_sha256": sha256(Path(weights)), "kernels": kernels})
+            card |= {"weights_sha256": sha256(Path(weights)), "kernels": kernels}
+            if (folder / PEDESTAL).exists():
+                from particle_zoo.detectors.camera.pedestal import PedestalModel
+
+                saved = PedestalModel.load(folder / PEDESTAL).rounded().save(target / PEDESTAL)
+                card["parts_sha256"] = {**card["parts_sha256"], PEDESTAL: sha256(saved)}
+            write_json(target / "card.json", card)
     return target

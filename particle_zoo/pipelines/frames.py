@@ -12,9 +12,7 @@ import numpy.typing as npt
 
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel
 from particle_zoo.errors import InputError
-
-PEDESTAL = "pedestal.npz"
-"""Name of the pedestal in a run folder."""
+from particle_zoo.weights import PEDESTAL
 
 
 @dataclass(frozen=True)

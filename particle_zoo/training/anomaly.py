@@ -20,12 +20,13 @@ from particle_zoo.detectors.camera.region_calibration import FEWEST
 from particle_zoo.detectors.camera.source import size
 from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, LIMIT, check_room
-from particle_zoo.pipelines.frames import PEDESTAL
 from particle_zoo.registry import ModelCard
 from particle_zoo.training import devices, fit, run_folder
+from particle_zoo.training.checkpoint import CHECKPOINT, earlier_seconds
 from particle_zoo.training.frame_crops import FrameCrops
 from particle_zoo.training.injection import EventBank
 from particle_zoo.training.session import digest
+from particle_zoo.weights import PEDESTAL
 
 SPLITS = {"train": "pedestal_train", "calibration": "pedestal_calibration", "test": "pedestal_test"}
 
@@ -124,7 +125,7 @@ class AnomalyJob:
         pedestal: PedestalModel = self.model.preprocessor.pedestal
         if devices.current().chief:
             pedestal.save(folder / PEDESTAL)
-        started = time.perf_counter()
+        started = time.perf_counter() - earlier_seconds(folder / CHECKPOINT)
         self.fit(folder, 0 if quiet else (1 if sys.stdout.isatty() else 2), callbacks)
         devices.current().dismiss()
         seconds = time.perf_counter() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -34,12 +35,22 @@ def read_state(path: Path, *, variables: bool = True) -> tuple[dict[str, Any], l
         raise InputError(f"{path} is damaged ({error}); start again with --force") from error
 
 
+def earlier_seconds(path: Path) -> float:
+    """Time that earlier processes spent on the epochs of a checkpoint; 0 without one.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return float(read_state(path, variables=False)[0].get("seconds", 0.0)) if path.exists() else 0.0
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Write the whole training state after every epoch into one file, and keep the best weights beside it.
 
     `keras.callbacks.BackupAndRestore` leaves out the early-stopping counters and the best value so far, and writes
     several files that a kill can tear apart. Here one file replaces its predecessor in one step: weights, optimizer
-    with its step counter (hence the schedule), seed generators, epoch, best value, early stopping.
+    with its step counter (hence the schedule), seed generators, epoch, best value, early stopping, and the seconds that
+    all its epochs took.
 
     Args:
         path: state file (.npz).
@@ -56,6 +67,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.best = float("inf")
         self.epochs_done = 0
         self.finished = False
+        self.seconds = 0.0
+        self._started = time.perf_counter()
         self._stopper_state: dict[str, Any] | None = None
 
     def restore(self, model: keras.Model) -> int:
@@ -74,6 +87,8 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(value)
         self.best, self.epochs_done, self.finished = state["best"], state["epochs"], state["finished"]
         self._stopper_state = state["stopper"]
+        # Of a version that did not count there is none.
+        self.seconds = state.get("seconds", 0.0)
         return self.epochs_done
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -107,6 +122,7 @@ class Checkpoint(keras.callbacks.Callback):
             "best": self.best,
             "finished": bool(getattr(self.model, "stop_training", False)) or self.finished,
             "stopper": stopper,
+            "seconds": round(self.seconds + time.perf_counter() - self._started, 1),
             "variables": len(variables),
         }
         arrays = {f"v{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(variables)}

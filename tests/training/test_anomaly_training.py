@@ -160,6 +160,10 @@ def test_a_published_run_is_found_by_name_with_all_its_parts(run: Path, detector
     frame = dark(1, 9)[0]
     again = AnomalyDetector.load("tiny_pedestal_ae")
     np.testing.assert_allclose(again.residual(frame), detector.residual(frame), atol=1e-5)
+    packed = publish(run, "tiny_pedestal_ae", kernels="float16")
+    assert (packed / "pedestal.npz").stat().st_size < (run / "pedestal.npz").stat().st_size
+    difference = AnomalyDetector.load(packed).residual(frame) - detector.residual(frame)
+    assert 0 < difference.std() < 0.05 * detector.pedestal.noise
     model = particle_zoo.load("tiny_pedestal_ae", weights=run)
     assert model.preprocess(CameraFrames.from_array(dark(2, 9))).shape == (2, *SHAPE, 1)
 

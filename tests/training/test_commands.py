@@ -27,7 +27,7 @@ from particle_zoo.errors import InputError, ParticleZooError
 from particle_zoo.evaluate import evaluate
 from particle_zoo.predict import predict
 from particle_zoo.train import main, train
-from particle_zoo.training.checkpoint import Checkpoint
+from particle_zoo.training.checkpoint import Checkpoint, earlier_seconds
 from particle_zoo.weights import publish
 
 TINY = ["--limit", "24", "--batch-size", "8"]
@@ -263,7 +263,14 @@ def test_killed_between_two_bad_epochs_stops_where_the_whole_run_stops(
     assert whole["val_loss"].idxmin() == len(whole) - 3
     cut = tmp_path / f"after-{len(whole) - 1}"
     assert len(pd.read_csv(cut / "history.csv")) == len(whole) - 1
+    with np.load(cut / "checkpoint.npz") as file:
+        arrays = dict(file)
+    state = {**json.loads(str(arrays["state"])), "seconds": 1000.0}
+    np.savez(cut / "checkpoint.npz", **{**arrays, "state": np.array(json.dumps(state))})
     invoke(train, *arguments, "--output", cut, "--resume")
+    # Those of the process that was killed count, too.
+    seconds = json.loads((cut / "metrics.json").read_text())["seconds"]
+    assert 1000 < earlier_seconds(cut / "checkpoint.npz") <= seconds < 1500
     resumed = pd.read_csv(cut / "history.csv")
     assert resumed["epoch"].tolist() == whole["epoch"].tolist()
     np.testing.assert_allclose(resumed[["loss", "val_loss"]], whole[["loss", "val_loss"]], rtol=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -250,6 +250,16 @@ class PedestalModel:
         from particle_zoo.detectors.camera.pedestal_quality import check_pedestals
 
         check_pedestals(self, frames, **limits)
+
+    def rounded(self) -> PedestalModel:
+        """The same pedestal with mean and sigma in steps that frames cannot tell: a third of the file, 0.5 % more variance.
+
+        The step is the largest power of two, in counts, that is at most a quarter of the standard error of the mean of a
+        pixel of median noise. No sigma becomes less than a step.
+        """
+        step = 2.0 ** np.floor(np.log2(max(self.noise, STEP) / np.sqrt(self.n_frames) / 4))
+        mean, sigma = (np.round(values / step) * step for values in (self.mean, self.sigma))
+        return replace(self, mean=mean, sigma=np.where(self.sigma > 0, np.maximum(sigma, step), 0))
 
     def save(self, path: str | Path) -> Path:
         """Write a .npz file, through a temporary one.

@@ -90,8 +90,7 @@ def source(
         InputError: a run of another camera.
     """
     from particle_zoo.anomaly import AnomalyDetector
-    from particle_zoo.pipelines.frames import PEDESTAL
-    from particle_zoo.weights import WEIGHTS
+    from particle_zoo.weights import PEDESTAL, WEIGHTS
 
     detector = AnomalyDetector.load(run)
     check_camera(run, detector.pedestal, plain)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,32 @@ def test_saved_pedestals_come_back(tmp_path: Path, fitted: PedestalModel) -> Non
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["pedestal.npz"]
     with pytest.raises(InputError, match=r"\.npz files; received the name pedestal\.dat"):
         fitted.save(tmp_path / "pedestal.dat")
+
+
+def test_a_rounded_pedestal_subtracts_the_same_and_takes_less_room(tmp_path: Path) -> None:
+    level, width = np.random.default_rng(1).normal([[[100.0]], [[3.5]]], [[[2.0]], [[0.3]]], (2, 96, 96))
+    frames = np.random.default_rng(2).normal(level, width, (40, 96, 96)).round().astype(np.uint16)
+    fitted = PedestalModel.fit(frames)
+    rounded = fitted.rounded()
+    # 3.5 / sqrt(40) / 4 = 0.138 counts.
+    assert (rounded.mean % 0.125 == 0).all()
+    assert np.abs(rounded.mean - fitted.mean).max() <= 0.0625
+    assert np.abs(rounded.sigma - fitted.sigma).max() <= 0.0625
+    errors = [np.std(pedestal.mean - level) for pedestal in (fitted, rounded)]
+    assert errors[1] == pytest.approx(errors[0], rel=0.005)
+    sizes = [p.save(tmp_path / f"{i}.npz").stat().st_size for i, p in enumerate((fitted, rounded))]
+    assert sizes[1] < sizes[0] / 2
+    assert_array_equal(rounded.rounded().mean, rounded.mean)
+    for name in ("hot", "rtn", "level", "common_mode"):
+        assert_array_equal(getattr(rounded, name), getattr(fitted, name), name)
+
+
+def test_rounding_leaves_no_pixel_without_noise_that_has_some(fitted: PedestalModel) -> None:
+    sigma = np.full(fitted.shape, 4.0, np.float32)
+    sigma[0, :3] = (0, 1e-3, 1e-2)
+    rounded = replace(fitted, sigma=sigma).rounded()
+    assert rounded.sigma[0, 0] == 0
+    assert (rounded.sigma[0, 1:3] > 0).all()
 
 
 def test_other_files_are_no_pedestals(tmp_path: Path, fitted: PedestalModel) -> None:
