@@ -13,9 +13,9 @@ LARGE = 4_000_000
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--into", type=click.Path(path_type=Path), required=True,
+    "--into", type=click.Path(path_type=Path),
     help="particle_zoo/zoo in the repository, or weights/particle_zoo_weights for folders of 4 MB and more.",
 )  # fmt: skip
 @click.option(
@@ -25,18 +25,37 @@ LARGE = 4_000_000
     "--pictures", type=click.Path(path_type=Path), help="Folder for a figure of the scored examples, NAME.png."
 )
 @click.option("--limit", type=click.IntRange(1), help="Score N test examples at most.")
-def release(folder: Path, into: Path, kernels: str, pictures: Path | None, limit: int | None) -> None:
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="RUN are released models: only take their times and those of their exports anew, on a machine that does nothing else.",
+)
+def release(
+    folders: tuple[Path, ...],
+    into: Path | None,
+    kernels: str,
+    pictures: Path | None,
+    limit: int | None,
+    measure: bool,
+) -> None:
     """Publish RUN with its weights packed, golden values, scores beside rivals, speed and a card; then verify it."""
+    if (into is None) != measure:
+        raise click.UsageError("a run is released --into a folder, and a released model takes --measure alone")
     load_keras()
-    from particle_zoo.publication.build import build
+    from particle_zoo.publication import build
     from particle_zoo.verification import verify
 
-    target = build(folder, into, kernels, limit=limit, pictures=pictures)  # type: ignore[arg-type]
-    found = verify(target)
-    size = sum(path.stat().st_size for path in target.iterdir())
-    click.echo(f"{target}: {size / 1e6:.2f} MB, verified to {found.outputs:.1e}")
-    if size >= LARGE and into.name != "particle_zoo_weights":
-        click.echo(f"that is {LARGE / 1e6:.0f} MB or more; release it into weights/particle_zoo_weights instead")
+    for folder in folders:
+        if into is None:
+            build.measure(folder)
+            click.echo(f"{folder}: measured")
+            continue
+        target = build.build(folder, into, kernels, limit=limit, pictures=pictures)  # type: ignore[arg-type]
+        found = verify(target)
+        size = sum(path.stat().st_size for path in target.iterdir())
+        click.echo(f"{target}: {size / 1e6:.2f} MB, verified to {found.outputs:.1e}")
+        if size >= LARGE and into.name != "particle_zoo_weights":
+            click.echo(f"that is {LARGE / 1e6:.0f} MB or more; release it into weights/particle_zoo_weights instead")
 
 
 if __name__ == "__main__":

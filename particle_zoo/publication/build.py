@@ -91,12 +91,28 @@ def build(
         "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, before)},
         "scores": after,
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
-        "speed": speed(packed),
         "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
-        "exports": exports(target),
     }
     write_json(target / "card.json", card)
+    measure(target)
     return target
+
+
+def measure(folder: Path) -> None:
+    """Put into the card of a published model how fast it is, and how large, fast and true its exports are.
+
+    The times are those of this machine as it is now; measure all models in a row while it does nothing else.
+
+    Raises:
+        InputError: not a model that was released, or a package for exports is missing.
+    """
+    check_packages()
+    if not (folder / "card.json").is_file() or "golden" not in (card := read_json(folder / "card.json", what="card")):
+        raise InputError(f"{folder} is no released model; give a folder that release has written")
+    # Classifiers are judged on what their scores are of.
+    dataset = recipe.read(card["name"]).dataset if card["task"] == "classifier" else None
+    card |= {"speed": speed(load_run(folder)[0]), "exports": exports(folder, dataset=dataset)}
+    write_json(folder / "card.json", card)
 
 
 def _checked(folder: Path, config: dict[str, Any]) -> str:

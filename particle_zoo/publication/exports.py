@@ -28,18 +28,19 @@ def check_packages() -> None:
         form.check()
 
 
-def exports(folder: Path, *, examples: int = EXAMPLES) -> dict[str, dict[str, Any]]:
+def exports(folder: Path, *, dataset: str | None = None, examples: int = EXAMPLES) -> dict[str, dict[str, Any]]:
     """Export a model in every format, run each file in its own runtime beside Keras, and throw it away.
 
     Args:
         folder: published, or of a run.
-        examples: how many simulated ones the files are tried on.
+        dataset: NAME[/CONFIG] whose test split the files are tried on; None for examples simulated anew.
+        examples: how many.
 
     Returns:
         By format what is in `KEPT`; `refused`, a sentence, where the format cannot hold the graph or says something else.
     """
     found: dict[str, dict[str, Any]] = {}
-    options = {"dataset": None, "data_dir": None, "manual_dir": None, "split": "test"}
+    options = {"dataset": dataset, "data_dir": None, "manual_dir": None, "split": "test"}
     for kind in FORMATS:
         click.echo(f"export {folder} as {kind}", err=True)
         with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:

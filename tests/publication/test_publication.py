@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import keras
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from particle_zoo.publication import exports as exporting
 from particle_zoo.publication.examples import examples
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.page import card_of, index, page
+from particle_zoo.release import release
 from particle_zoo.training import recipe
 from particle_zoo.verification import GOLDEN, verify
 from tests.jet_runs import write_run
@@ -149,6 +151,24 @@ def test_a_format_that_cannot_hold_a_model_is_told(run: Path, tmp_path: Path, mo
     monkeypatch.setattr(exporting, "export", refuse)
     target = building.build(run, tmp_path / "zoo", "int8")
     assert "SavedModel: No such operation." in page(read_json(target / "card.json"), picture=False)
+
+
+def test_times_are_taken_anew_and_all_else_stays(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"onnx": {"refused": f"{folder.name} {dataset}"}})
+    release.main([str(run), "--into", str(tmp_path / "zoo"), "--kernels", "float16"], standalone_mode=False)
+    path = tmp_path / "zoo" / "tiny_jet_ae" / "card.json"
+    before = read_json(path)
+    assert before["exports"]["onnx"]["refused"] == "tiny_jet_ae None"
+    write_json(path, {**before, "speed": None, "exports": None})
+    release.main([str(path.parent), "--measure"], standalone_mode=False)
+    after = read_json(path)
+    assert min(after["speed"]["ms"].values()) > 0
+    assert {**after, "speed": None} == {**before, "speed": None}
+    with pytest.raises(InputError, match="run is no released model"):
+        release.main([str(run), "--measure"], standalone_mode=False)
+    for wrong in ([str(run)], [str(run), "--measure", "--into", str(tmp_path)]):
+        with pytest.raises(click.UsageError, match="--into a folder"):
+            release.main(wrong, standalone_mode=False)
 
 
 def test_missing_packages_are_told_before_anything_is_written(
