@@ -27,6 +27,9 @@ JET_STEPS = 1024
 FRAMES, SIDE = 10, 512
 """Dark frames to cut crops from, and their side, px."""
 
+PATCHES = 128
+"""Patches that are simulated, which takes 0.1 s each; a training of more repeats them, as its steps take no longer for new ones."""
+
 Batch = tuple[Any, ...]
 
 
@@ -177,7 +180,9 @@ def _patches(card: ModelCard, config: Any, seed: int, precision: str) -> Materia
     from particle_zoo.simulation.optical_tpc.patches import labelled_patches
     from particle_zoo.training.cluster_stages import IndexBatches, image_batches
 
-    images = labelled_patches(STEPS * config.batch_size, seed=seed, size=config.size).images
+    n = STEPS * config.batch_size
+    simulated = labelled_patches(min(n, PATCHES), seed=seed, size=config.size).images
+    images = simulated[np.arange(n) % len(simulated)]
     model = registry.create(card.name, **config.model_dump())
     model.preprocessor = model.preprocessor.fit(images)
     order = IndexBatches(len(images), config.batch_size, seed)
