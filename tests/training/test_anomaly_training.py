@@ -163,7 +163,8 @@ def test_a_published_run_is_found_by_name_with_all_its_parts(run: Path, detector
     packed = publish(run, "tiny_pedestal_ae", kernels="float16")
     assert (packed / "pedestal.npz").stat().st_size < (run / "pedestal.npz").stat().st_size
     difference = AnomalyDetector.load(packed).residual(frame) - detector.residual(frame)
-    assert 0 < difference.std() < 0.05 * detector.pedestal.noise
+    # Less than the pedestal of 16 frames is uncertain by.
+    assert 0 < difference.std() < detector.pedestal.noise / np.sqrt(16)
     model = particle_zoo.load("tiny_pedestal_ae", weights=run)
     assert model.preprocess(CameraFrames.from_array(dark(2, 9))).shape == (2, *SHAPE, 1)
 

@@ -252,12 +252,12 @@ class PedestalModel:
         check_pedestals(self, frames, **limits)
 
     def rounded(self) -> PedestalModel:
-        """The same pedestal with mean and sigma in steps that frames cannot tell: a third of the file, 0.5 % more variance.
+        """The same pedestal with mean and sigma in steps: a third of the file, and at most 4 % more error of the mean.
 
-        The step is the largest power of two, in counts, that is at most a quarter of the standard error of the mean of a
-        pixel of median noise. No sigma becomes less than a step.
+        The step is the largest power of two, in counts, that is at most the standard error of the mean of a pixel of median
+        noise. No sigma becomes less than a step.
         """
-        step = 2.0 ** np.floor(np.log2(max(self.noise, STEP) / np.sqrt(self.n_frames) / 4))
+        step = 2.0 ** np.floor(np.log2(max(self.noise, STEP) / np.sqrt(self.n_frames)))
         mean, sigma = (np.round(values / step) * step for values in (self.mean, self.sigma))
         return replace(self, mean=mean, sigma=np.where(self.sigma > 0, np.maximum(sigma, step), 0))
 

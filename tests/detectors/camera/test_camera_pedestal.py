@@ -239,12 +239,12 @@ def test_a_rounded_pedestal_subtracts_the_same_and_takes_less_room(tmp_path: Pat
     frames = np.random.default_rng(2).normal(level, width, (40, 96, 96)).round().astype(np.uint16)
     fitted = PedestalModel.fit(frames)
     rounded = fitted.rounded()
-    # 3.5 / sqrt(40) / 4 = 0.138 counts.
-    assert (rounded.mean % 0.125 == 0).all()
-    assert np.abs(rounded.mean - fitted.mean).max() <= 0.0625
-    assert np.abs(rounded.sigma - fitted.sigma).max() <= 0.0625
+    # 3.5 / sqrt(40) = 0.55 counts.
+    assert (rounded.mean % 0.5 == 0).all()
+    assert np.abs(rounded.mean - fitted.mean).max() <= 0.25
+    assert np.abs(rounded.sigma - fitted.sigma).max() <= 0.25
     errors = [np.std(pedestal.mean - level) for pedestal in (fitted, rounded)]
-    assert errors[1] == pytest.approx(errors[0], rel=0.005)
+    assert errors[0] < errors[1] < 1.045 * errors[0]
     sizes = [p.save(tmp_path / f"{i}.npz").stat().st_size for i, p in enumerate((fitted, rounded))]
     assert sizes[1] < sizes[0] / 2
     assert_array_equal(rounded.rounded().mean, rounded.mean)
