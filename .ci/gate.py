@@ -18,7 +18,7 @@ from particle_zoo.detectors import writers
 from particle_zoo.simulation import ccd, jets
 from particle_zoo.simulation.optical_tpc.patches import labelled_patches
 from particle_zoo.training import recipe
-from particle_zoo.weights import shipped
+from particle_zoo.weights import find, shipped
 
 FORMATS = ("onnx", "litert", "saved_model")
 
@@ -55,7 +55,14 @@ def command(*arguments: object) -> None:
 
 def main() -> None:
     """Every published model, then one export a family."""
-    folder = Path(tempfile.mkdtemp(prefix="particle-zoo-gate."))
+    if not Path(particle_zoo.__file__).is_relative_to(sys.prefix):
+        sys.exit(f"{particle_zoo.__file__} is not what was installed into {sys.prefix}")
+    with tempfile.TemporaryDirectory(prefix="particle-zoo-gate.") as folder:
+        use(Path(folder))
+
+
+def use(folder: Path) -> None:
+    """Write, predict and export into a folder."""
     here = {
         path.name for place in shipped() if place.is_dir() for path in place.iterdir() if (path / "card.json").exists()
     }
@@ -63,6 +70,8 @@ def main() -> None:
         sys.exit(f"no weights of {', '.join(sorted(missing))}")
     for name in sorted(here):
         started = time.perf_counter()
+        if find(name).parent not in shipped():
+            sys.exit(f"{find(name)} did not come with a package")
         found = particle_zoo.verify(name)
         output = folder / f"{name}.csv"
         command("particle_zoo.predict", name, source(name, folder), "--output", output, "--quiet")

@@ -13,6 +13,10 @@ class InputError(ParticleZooError, ValueError):
     """A file, option or value from outside that cannot be used as it is."""
 
 
+class FormatRefusedError(InputError):
+    """A model that a file format cannot hold, or holds as another model."""
+
+
 class UnknownModelError(ParticleZooError, ValueError):
     """A model name that no registered model carries."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from particle_zoo.cli import load_keras, run
 
@@ -39,17 +40,21 @@ def release(
     measure: bool,
 ) -> None:
     """Publish RUN with its weights packed, golden values, scores beside rivals, speed and a card; then verify it."""
-    if (into is None) != measure:
-        raise click.UsageError("a run is released --into a folder, and a released model takes --measure alone")
+    given = click.get_current_context().get_parameter_source
+    chosen = [key for key in ("into", "kernels", "pictures", "limit") if given(key) == ParameterSource.COMMANDLINE]
+    if measure and chosen:
+        raise click.UsageError(f"--measure writes nothing but times; leave --{chosen[0]} out")
     load_keras()
     from particle_zoo.publication import build
     from particle_zoo.verification import verify
 
-    for folder in folders:
-        if into is None:
-            build.measure(folder)
+    if measure:
+        for folder in build.measure(folders):
             click.echo(f"{folder}: measured")
-            continue
+        return
+    if into is None:
+        raise click.UsageError("a run is released --into a folder, and a released model takes --measure")
+    for folder in folders:
         target = build.build(folder, into, kernels, limit=limit, pictures=pictures)  # type: ignore[arg-type]
         found = verify(target)
         size = sum(path.stat().st_size for path in target.iterdir())

@@ -120,7 +120,7 @@ def train(
     load_keras(options["precision"])
     from particle_zoo import registry
     from particle_zoo.training import run_folder, session
-    from particle_zoo.training.checkpoint import CHECKPOINT, earlier_seconds
+    from particle_zoo.training.checkpoint import earlier_seconds
     from particle_zoo.training.devices import spread
     from particle_zoo.training.observers import Observers
 
@@ -149,7 +149,7 @@ def train(
         click.echo(f"{job.describe()}{shared}, into {folder}")
     if chosen.chief:
         run_folder.start(folder, job.config(), resume=resume, force=force)
-    before = earlier_seconds(folder / CHECKPOINT) if chosen.chief else 0.0
+    before = earlier_seconds(folder) if chosen.chief else 0.0
     started = time.perf_counter()
     with observers as callbacks:
         metrics = begin(folder, quiet=quiet, callbacks=callbacks)

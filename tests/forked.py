@@ -1,6 +1,7 @@
 """Processes that a server forks which has imported Keras and TensorFlow: a new interpreter takes ten seconds for that.
 
-The server is that of `multiprocessing`. It computes nothing, so that its forks are as good as new interpreters.
+The server is that of `multiprocessing`. It computes nothing, so that its forks are as good as new interpreters, except that an
+import may be missing in what they run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import types
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver, process, reduction, spawn
+from multiprocessing import connection, forkserver, process, reduction, spawn
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -69,6 +70,12 @@ def _get_context(method: str | None = None) -> Any:
 _ARGUMENTS = [*inspect.signature(subprocess.Popen._execute_child).parameters][1:]  # type: ignore[attr-defined]
 """Their order is not that of every version of Python."""
 
+_DEFAULTS = {
+    "preexec_fn": None, "pass_fds": (), "restore_signals": True, "gid": None, "gids": None, "uid": None, "umask": -1,
+    "process_group": -1,
+}  # fmt: skip
+"""What a fork of the server cannot have otherwise: a program that is to have it starts as ever."""
+
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
@@ -81,7 +88,8 @@ class Forked(subprocess.Popen[Any]):
         named = dict(zip(_ARGUMENTS, given, strict=True))
         environment = dict(os.environ if named["env"] is None else named["env"])
         program = _program(named["args"], named["cwd"], named["start_new_session"])
-        if program is None or environment.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        asked = any(named.get(key, usual) != usual for key, usual in _DEFAULTS.items())
+        if program is None or asked or environment.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
             super()._execute_child(*given)  # type: ignore[misc]
             return
         pipes = [named[end] for end in _PIPES]
@@ -101,18 +109,20 @@ class Forked(subprocess.Popen[Any]):
     def _internal_poll(self, *given: Any, **named: Any) -> int | None:
         if self._forked is None:
             return super()._internal_poll(*given, **named)  # type: ignore[misc, no-any-return]
-        if self.returncode is None:
-            self.returncode = self._forked.poll()
+        # It can be read once.
+        with self._waitpid_lock:  # type: ignore[attr-defined]
+            if self.returncode is None:
+                self.returncode = self._forked.poll()
         return self.returncode
 
     def _wait(self, timeout: float | None) -> int:
         if self._forked is None:
             return super()._wait(timeout)  # type: ignore[misc, no-any-return]
-        if self.returncode is None:
-            self.returncode = self._forked.wait(timeout)
-            if self.returncode is None:
-                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
-        return self.returncode
+        if self.returncode is None and not connection.wait([self._forked.sentinel], timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        code = self._internal_poll()
+        assert code is not None
+        return code
 
 
 @dataclass

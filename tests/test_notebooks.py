@@ -12,6 +12,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
+from tests.forms import ALL
+
 ROOT = Path(__file__).parents[1]
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -37,9 +39,12 @@ def test_a_notebook_is_short_checks_itself_and_shows_its_outputs(path: Path) -> 
     assert str(Path.home()) not in path.read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="function" if ALL else "module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
-    """One for all notebooks, since loading TensorFlow takes longer than most of them; in a home of its own."""
+    """One for all notebooks, since loading TensorFlow takes longer than most of them; in a home of its own.
+
+    What a notebook forgot to import an earlier one may have: in the full form of the tests each has a kernel of its own.
+    """
     home = tmp_path_factory.mktemp("home")
     own = {
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -62,7 +67,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, kernel: KernelManager) -> None:
     book = read(path)
-    alone = f"%reset -f\nimport os\nos.chdir({str(tmp_path)!r})\ndel os"
+    alone = f"%reset -f\nimport keras, os\nos.chdir({str(tmp_path)!r})\nkeras.config.set_dtype_policy('float32')\ndel keras, os"
     book.cells.insert(0, nbformat.v4.new_code_cell(alone))
     client = NotebookClient(book, km=kernel, timeout=600)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from particle_zoo.cli import read_json, sentence, write_json
-from particle_zoo.errors import InputError
+from particle_zoo.errors import FormatRefusedError, InputError
 from particle_zoo.exporting import check, families
 from particle_zoo.exporting.formats import FORMATS, OPSET
 from particle_zoo.exporting.graph import Graph
@@ -24,6 +24,18 @@ QUANTISATION = (
     "dynamic range: kernels as int8 with a scale for every channel, activations and preprocessing in float; in a full-integer "
     "graph the logarithms, square roots and energies of the preprocessing would have 256 values"
 )
+
+
+def check_backend() -> None:
+    """See that Keras runs on TensorFlow, whose graphs are converted.
+
+    Raises:
+        InputError: it does not.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"export converts TensorFlow graphs, and the backend is {keras.backend.backend()}; unset KERAS_BACKEND"
+        )
 
 
 def export(
@@ -44,15 +56,13 @@ def export(
         The entry of this file in NAME.export.json, with its path.
 
     Raises:
-        InputError: a missing package, an unusable model or data set, files that are not to be replaced, a graph that the format
-            cannot express, or a file that does not say what Keras says. Nothing is written then.
+        InputError: a missing package, an unusable model or data set, or files that are not to be replaced.
+        FormatRefusedError: a graph that the format cannot express, or a file that does not say what Keras says. Nothing is
+            written with either.
     """
     form = FORMATS[kind]
     form.check()
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            f"export converts TensorFlow graphs, and the backend is {keras.backend.backend()}; unset KERAS_BACKEND"
-        )
+    check_backend()
     folder = locate(source)
     model, config = load_run(folder)
     target, about = output / f"{model.zoo_name}{form.ending}", output / f"{model.zoo_name}.export.json"
@@ -68,18 +78,18 @@ def export(
         try:
             form.write(graph, made)
             run = form.open(made)
-        except InputError:
-            raise
+        except InputError as error:
+            raise FormatRefusedError(str(error)) from error
         # Converters raise types of their own, some straight from Exception, with all of the graph in their messages.
         except Exception as error:
-            raise InputError(
+            raise FormatRefusedError(
                 f"{model.zoo_name} cannot be written as {kind}: {sentence(str(error))[:200]}; try another --format"
             ) from error
         found = check.compare(graph, run, tried)
         worst = max(found["difference"].values())
         quantised = kind.endswith("int8")
         if not worst <= TOLERANCE and not quantised:
-            raise InputError(
+            raise FormatRefusedError(
                 f"{kind} differs from Keras by {worst:.2g} of the largest output on {tried.n} examples ({tried.name}), and "
                 f"{TOLERANCE:g} is allowed; no file was written; try another --format"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
 from particle_zoo.publication.examples import examples
-from particle_zoo.publication.exports import check_packages, exports
+from particle_zoo.publication.exports import check_formats, exports
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.speed import speed
 from particle_zoo.training import recipe
@@ -61,7 +62,7 @@ def build(
     """
     config = read_json(folder / "config.json", what="run configuration")
     name = _checked(folder, config)
-    check_packages()
+    check_formats()
     metrics = read_json(folder / "metrics.json", what="metrics of the run")
     target = publish(folder, name, place=place, kernels=kernels)
     full, packed = load_run(folder)[0], load_run(target)[0]
@@ -92,27 +93,40 @@ def build(
         "scores": after,
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
         "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
+        **_times(target, card),
     }
     write_json(target / "card.json", card)
-    measure(target)
     return target
 
 
-def measure(folder: Path) -> None:
-    """Put into the card of a published model how fast it is, and how large, fast and true its exports are.
+def measure(folders: Sequence[Path]) -> Iterator[Path]:
+    """Put into the cards of published models how fast they are, and how large, fast and true their exports are.
 
     The times are those of this machine as it is now; measure all models in a row while it does nothing else.
 
+    Args:
+        folders: of published models, which are looked at before the first is measured.
+
+    Yields:
+        Each folder once its card is written.
+
     Raises:
-        InputError: not a model that was released, or a package for exports is missing.
+        InputError: not a model that was released, a package for exports is missing, or the data of a classifier are.
     """
-    check_packages()
-    if not (folder / "card.json").is_file() or "golden" not in (card := read_json(folder / "card.json", what="card")):
-        raise InputError(f"{folder} is no released model; give a folder that release has written")
+    check_formats()
+    for folder in folders:
+        if not (folder / "card.json").is_file() or "golden" not in read_json(folder / "card.json", what="model card"):
+            raise InputError(f"{folder} is no released model; give folders that release has written")
+    for folder in folders:
+        card = read_json(folder / "card.json", what="model card")
+        write_json(folder / "card.json", {**card, **_times(folder, card)})
+        yield folder
+
+
+def _times(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
     # Classifiers are judged on what their scores are of.
     dataset = recipe.read(card["name"]).dataset if card["task"] == "classifier" else None
-    card |= {"speed": speed(load_run(folder)[0]), "exports": exports(folder, dataset=dataset)}
-    write_json(folder / "card.json", card)
+    return {"speed": speed(load_run(folder)[0]), "exports": exports(folder, dataset=dataset)}
 
 
 def _checked(folder: Path, config: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from particle_zoo.errors import InputError
+from particle_zoo.errors import FormatRefusedError
 from particle_zoo.exporting.formats import FORMATS
-from particle_zoo.exporting.write import export
+from particle_zoo.exporting.write import check_backend, export
 
 EXAMPLES = 100
 
@@ -18,12 +18,13 @@ KEPT = ("bytes", "difference", "rms", "agreement", "accuracy", "accuracy_keras",
 """Of an entry of NAME.export.json."""
 
 
-def check_packages() -> None:
+def check_formats() -> None:
     """See that every format can be written and run here.
 
     Raises:
-        InputError: a package is missing.
+        InputError: a package is missing, or Keras runs on another backend than TensorFlow.
     """
+    check_backend()
     for form in FORMATS.values():
         form.check()
 
@@ -38,6 +39,9 @@ def exports(folder: Path, *, dataset: str | None = None, examples: int = EXAMPLE
 
     Returns:
         By format what is in `KEPT`; `refused`, a sentence, where the format cannot hold the graph or says something else.
+
+    Raises:
+        InputError: unusable weights or data.
     """
     found: dict[str, dict[str, Any]] = {}
     options = {"dataset": dataset, "data_dir": None, "manual_dir": None, "split": "test"}
@@ -46,7 +50,7 @@ def exports(folder: Path, *, dataset: str | None = None, examples: int = EXAMPLE
         with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:
             try:
                 entry = export(folder, kind, Path(scratch), examples=examples, seed=0, force=False, options=options)
-            except InputError as error:
+            except FormatRefusedError as error:
                 found[kind] = {"refused": str(error)}
                 continue
         found[kind] = {key: entry[key] for key in KEPT if key in entry} | {"examples": entry["examples"]}

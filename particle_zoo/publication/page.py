@@ -119,7 +119,8 @@ def _published(card: Card, picture: bool) -> list[str]:
             [
                 "## Weights\n",
                 f"{card['weights_bytes'] / 1e6:.2f} MB, kernels stored as {card['kernels']} and restored to float32 by `load`. That "
-                f"changes the outputs, in shares of their standard deviation (root mean square), by: {changed}. Before: {unpacked}.",
+                f"changes the outputs, in shares of their standard deviation (root mean square), by: {changed}. Before: {unpacked}."
+                + (_PEDESTAL if card["task"] == "anomaly" and card["kernels"] != "float32" else ""),
                 f"Speed on {speed['cores']} cores of {speed['processor']}: {times}.",
                 f"`particle_zoo.verify({json.dumps(name)})` repeats {card['golden']['examples']} golden examples.",
             ]
@@ -127,6 +128,11 @@ def _published(card: Card, picture: bool) -> list[str]:
     ]
     return parts
 
+
+_PEDESTAL = (
+    " Level and noise of the pixels are rounded to steps of at most the standard error of a level, which is in these scores and not in "
+    "that change."
+)
 
 FILES = {"onnx": "ONNX", "litert": "LiteRT", "litert_int8": "LiteRT, kernels as int8", "saved_model": "SavedModel"}
 """What the formats of exports are called."""
@@ -137,7 +143,7 @@ def _exports(card: Card) -> str:
     for kind, title in FILES.items():
         entry = card["exports"][kind]
         if "refused" in entry:
-            refused.append(f"{title}: {_sentence(entry['refused'])}")
+            refused.append(f"{title}: {entry['refused'].rstrip('.')}.")
             continue
         ms = entry["latency"]["ms"]
         changed = ", ".join(f"{key} {value:.1e}" for key, value in entry["difference"].items())
@@ -149,13 +155,20 @@ def _exports(card: Card) -> str:
     return "\n".join(
         [
             "## Exports\n",
-            f"```sh\npython -m particle_zoo.export {card['name']} --format onnx\n```\n",
+            f"```sh\npython -m particle_zoo.export {card['name']} --format onnx{_source(tried['data'])}\n```\n",
             _table(head, rows),
             "",
-            f"On {tried['n']} examples ({tried['data']}), preprocessing included; differences are shares of the largest output.",
+            f"That is of the first row, and so with the other formats. On {tried['n']} examples ({tried['data']}), preprocessing "
+            "included; differences are shares of the largest output.",
             *refused,
         ]
     )
+
+
+def _source(data: str) -> str:
+    """Options of the command for examples of a data set, by what the export says of them."""
+    name, _, split = data.partition(", split ")
+    return f" --dataset {name} --split {split}" if split else ""
 
 
 def _ms(times: dict[str, float], n: str) -> str:

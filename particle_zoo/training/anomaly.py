@@ -22,7 +22,7 @@ from particle_zoo.errors import InputError
 from particle_zoo.evaluation.anomaly.leak import ENERGY_KEV, LIMIT, check_room
 from particle_zoo.registry import ModelCard
 from particle_zoo.training import devices, fit, run_folder
-from particle_zoo.training.checkpoint import CHECKPOINT, earlier_seconds
+from particle_zoo.training.checkpoint import earlier_seconds
 from particle_zoo.training.frame_crops import FrameCrops
 from particle_zoo.training.injection import EventBank
 from particle_zoo.training.session import digest
@@ -125,7 +125,7 @@ class AnomalyJob:
         pedestal: PedestalModel = self.model.preprocessor.pedestal
         if devices.current().chief:
             pedestal.save(folder / PEDESTAL)
-        started = time.perf_counter() - earlier_seconds(folder / CHECKPOINT)
+        started = time.perf_counter() - earlier_seconds(folder)
         self.fit(folder, 0 if quiet else (1 if sys.stdout.isatty() else 2), callbacks)
         devices.current().dismiss()
         seconds = time.perf_counter() - started

@@ -35,13 +35,22 @@ def read_state(path: Path, *, variables: bool = True) -> tuple[dict[str, Any], l
         raise InputError(f"{path} is damaged ({error}); start again with --force") from error
 
 
-def earlier_seconds(path: Path) -> float:
-    """Time that earlier processes spent on the epochs of a checkpoint; 0 without one.
+def earlier_seconds(folder: Path) -> float:
+    """Time that earlier processes spent on the epochs of a run, those at smaller sizes of images among them.
+
+    Args:
+        folder: of the run; without a checkpoint it is 0.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: a checkpoint is damaged.
     """
-    return float(read_state(path, variables=False)[0].get("seconds", 0.0)) if path.exists() else 0.0
+    states = [
+        read_state(path, variables=False)[0]
+        for path in (*folder.glob(f"size-*/{CHECKPOINT}"), folder / CHECKPOINT)
+        if path.exists()
+    ]
+    # Of a version that did not count there is none.
+    return sum(float(state.get("seconds", 0.0)) for state in states)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -57,10 +66,16 @@ class Checkpoint(keras.callbacks.Callback):
         weights_path: where the weights of the best epoch go (.weights.h5).
         monitor: logged quantity to minimise.
         stopper: the early stopping whose counters belong to the state; listed before this callback.
+        spent: seconds that this process has spent on the run so far, without those of other checkpoints.
     """
 
     def __init__(
-        self, path: Path, weights_path: Path, monitor: str, stopper: keras.callbacks.EarlyStopping | None = None
+        self,
+        path: Path,
+        weights_path: Path,
+        monitor: str,
+        stopper: keras.callbacks.EarlyStopping | None = None,
+        spent: float = 0.0,
     ) -> None:
         super().__init__()
         self.path, self.weights_path, self.monitor, self.stopper = Path(path), Path(weights_path), monitor, stopper
@@ -68,7 +83,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.epochs_done = 0
         self.finished = False
         self.seconds = 0.0
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - spent
         self._stopper_state: dict[str, Any] | None = None
 
     def restore(self, model: keras.Model) -> int:
@@ -87,7 +102,6 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(value)
         self.best, self.epochs_done, self.finished = state["best"], state["epochs"], state["finished"]
         self._stopper_state = state["stopper"]
-        # Of a version that did not count there is none.
         self.seconds = state.get("seconds", 0.0)
         return self.epochs_done
 

@@ -62,6 +62,7 @@ def fit(
     batch_size: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     folder: Path | None = None,
+    spent: float = 0.0,
     verbose: int | str = 0,
 ) -> dict[str, list[float]]:
     """Train a model on clusters; with a folder, resumably.
@@ -78,6 +79,7 @@ def fit(
         callbacks: further callbacks.
         folder: where `history.csv`, `checkpoint.npz` and `model.weights.h5` (best epoch) are kept; a checkpoint that
             is already there is continued. On return the model carries the best weights.
+        spent: seconds of a pretraining in this process, which the checkpoint counts, too.
         verbose: as in `keras.Model.fit`.
 
     Returns:
@@ -130,6 +132,7 @@ def fit(
         watched=watched,
         callbacks=around,
         folder=folder,
+        spent=spent,
         verbose=verbose,
     )
 
@@ -143,6 +146,7 @@ def run_epochs(
     watched: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     folder: Path | None = None,
+    spent: float = 0.0,
     verbose: int | str = 0,
 ) -> dict[str, list[float]]:
     """Train a compiled model on batches; with a folder, resumably.
@@ -155,6 +159,7 @@ def run_epochs(
         watched: what `keras.Model.fit` validates on; None: the training loss is watched.
         callbacks: further callbacks.
         folder: as in `fit`.
+        spent: as in `fit`.
         verbose: as in `keras.Model.fit`.
 
     Returns:
@@ -180,7 +185,7 @@ def run_epochs(
         all_callbacks.append(stopper)
     first, checkpoint, history = 0, None, None
     if folder is not None:
-        checkpoint = Checkpoint(folder / CHECKPOINT, folder / "model.weights.h5", monitor, stopper)
+        checkpoint = Checkpoint(folder / CHECKPOINT, folder / "model.weights.h5", monitor, stopper, spent)
         first = checkpoint.restore(model)
         history = keras.callbacks.CSVLogger(str(folder / "history.csv"), append=first > 0)
         # The row before the state: a kill between the two leaves a row too many, which the resume removes.

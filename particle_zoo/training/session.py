@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -265,6 +266,7 @@ def train(
         baseline.store(folder / "baseline.parquet", job.train)
     # A bar on a terminal, one line an epoch in a log file.
     verbose = 0 if quiet else (1 if sys.stdout.isatty() else 2)
+    started = time.perf_counter()
     settings = job.model.zoo_config.model_dump()
     if settings.get("pretrain_epochs") and spread.decide(not (folder / CHECKPOINT).exists()):
         if not quiet:
@@ -273,12 +275,14 @@ def train(
             )
         recipe: dict[str, Any] = {"seed": job.seed, "precision": job.precision, "verbose": verbose}
         job.model.set_weights(pretrained_weights(job.card, settings, job.classes or (), **recipe))
+    spent = time.perf_counter() - started
     progressive.grow(job, folder, verbose=verbose)
     pictures = snapshots.callbacks(job, folder, stage=len(getattr(job.model.zoo_config, "progressive", ())))
     options: dict[str, Any] = {
         "classes": job.classes,
         "seed": job.seed,
         "folder": folder,
+        "spent": spent,
         "verbose": verbose,
         "callbacks": [*pictures, *callbacks],
     }

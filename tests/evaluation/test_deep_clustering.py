@@ -203,7 +203,7 @@ def test_mnist_of_a_user_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_digits_are_sorted_no_worse_than_by_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The anchor as the command runs it, one seed: none may lose 3 points against its own start."""
+    """The anchor of the command with one seed, in the small form narrower and shorter: none may lose 3 points against its own start."""
     if not ALL:
         # Narrower and half as long.
         short = {"units": [64, 64, 128], "epochs": 50, "cluster_steps": 600}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +134,7 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
     text = page(card, picture=True)
     for said in (
         "0.4 to 0.6",
-        "LiteRT, kernels as int8: No kernel of tiny_jet_ae",
+        "LiteRT, kernels as int8: no kernel of tiny_jet_ae",
         "On 100 examples",
         "--recipe",
         "float16",
@@ -145,12 +147,18 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
 
 
 def test_a_format_that_cannot_hold_a_model_is_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise InputError("no such operation")
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no such operation")
 
-    monkeypatch.setattr(exporting, "export", refuse)
+    monkeypatch.setitem(FORMATS, "saved_model", replace(FORMATS["saved_model"], write=refuse))
     target = building.build(run, tmp_path / "zoo", "int8")
-    assert "SavedModel: No such operation." in page(read_json(target / "card.json"), picture=False)
+    said = "SavedModel: tiny_jet_ae cannot be written as saved_model: no such operation; try another --format."
+    assert said in page(read_json(target / "card.json"), picture=False)
+
+
+def test_data_that_are_missing_are_no_property_of_a_format(run: Path) -> None:
+    with pytest.raises(InputError, match="no_such_set"):
+        exporting.exports(run, dataset="no_such_set")
 
 
 def test_times_are_taken_anew_and_all_else_stays(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,10 +173,23 @@ def test_times_are_taken_anew_and_all_else_stays(run: Path, tmp_path: Path, monk
     assert min(after["speed"]["ms"].values()) > 0
     assert {**after, "speed": None} == {**before, "speed": None}
     with pytest.raises(InputError, match="run is no released model"):
-        release.main([str(run), "--measure"], standalone_mode=False)
-    for wrong in ([str(run)], [str(run), "--measure", "--into", str(tmp_path)]):
-        with pytest.raises(click.UsageError, match="--into a folder"):
-            release.main(wrong, standalone_mode=False)
+        release.main([str(path.parent), str(run), "--measure"], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="leave --limit out"):
+        release.main([str(path.parent), "--measure", "--limit", "3"], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="--into a folder"):
+        release.main([str(run)], standalone_mode=False)
+    assert read_json(path) == after
+
+
+def test_exports_of_a_classifier_are_tried_on_what_its_scores_are_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"dataset": dataset})
+    monkeypatch.setattr(building, "speed", lambda model: {})
+    place = next(folder / "tiny_cnn" for folder in weights.shipped() if (folder / "tiny_cnn").exists())
+    folder = shutil.copytree(place, tmp_path / "tiny_cnn")
+    assert list(building.measure([folder])) == [folder]
+    assert read_json(folder / "card.json")["exports"] == {"dataset": "ccd_clusters/simulated"}
 
 
 def test_missing_packages_are_told_before_anything_is_written(
@@ -229,6 +250,8 @@ def test_a_shipped_card_is_complete(path: Path) -> None:
     assert card["recipe"] == (recipe.FOLDER / f"{card['name']}.yaml").read_text()
     assert card["weights_sha256"] == weights.sha256(path.parent / weights.WEIGHTS)
     assert card["scores"]
+    assert min(card["speed"]["ms"].values()) > 0
+    assert set(card["exports"]) == set(FORMATS)
     assert (path.parent / GOLDEN).stat().st_size < 1e6
 
 

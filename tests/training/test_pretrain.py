@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from click.testing import CliRunner
 
 from particle_zoo import InputError, registry
 from particle_zoo.train import train
-from particle_zoo.training import pretrain
+from particle_zoo.training import pretrain, session
+from particle_zoo.training.checkpoint import earlier_seconds
 from particle_zoo.training.pretrain import pretrained_weights, settle
 
 REAL = "ccd_clusters/damic_labelled"
@@ -93,7 +96,13 @@ def test_a_resumed_run_does_not_pretrain_again(layout: Path, tmp_path: Path, mon
         assert result.exit_code == 0, result.output
         return result.output
 
+    def long(*given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(session, "time", SimpleNamespace(perf_counter=lambda: time.perf_counter() + 1000))
+        return pretrained_weights(*given, **named)
+
+    monkeypatch.setattr(pretrain, "pretrained_weights", long)
     assert "first 1 epochs on 30 simulated clusters" in run("--epochs", "2")
+    assert 1000 < earlier_seconds(tmp_path / "r") < 1500
     assert json.loads((tmp_path / "r" / "config.json").read_text())["config"]["learning_rate"] == 3e-5
     monkeypatch.setattr(pretrain, "pretrained_weights", lambda *_, **__: pytest.fail("pretrained again"))
     assert "simulated" not in run("--epochs", "4", "--resume").split("\n")[1]

@@ -20,6 +20,7 @@ from particle_zoo.detectors.writers import write
 from particle_zoo.predict import predict
 from particle_zoo.train import train
 from particle_zoo.training import run_folder, session
+from particle_zoo.training.checkpoint import earlier_seconds
 from particle_zoo.training.fit import fit
 from particle_zoo.training.snapshots import examples, read
 from tests.conftest import eager_steps, write_pixel_files
@@ -100,11 +101,14 @@ def test_a_pretraining_that_was_stopped_among_the_small_images_goes_on_there(
             train.main(["tiny_effnet_ae", *map(str, arguments)], standalone_mode=False)
     assert len(pd.read_csv(again / "size-32" / "history.csv")) == 1
     assert not (again / "history.csv").exists()
+    stopped = earlier_seconds(again)
+    assert stopped > 0
     result = run(train, "tiny_effnet_ae", *arguments, "--resume")
     assert result.exit_code == 0, result.output
     for name in ("size-32/history.csv", "history.csv"):
         here, there = (pd.read_csv(folder / name) for folder in (again, pretrained))
         np.testing.assert_allclose(here["loss"], there["loss"], rtol=1e-3)
+    assert stopped < earlier_seconds(again) <= json.loads((again / "metrics.json").read_text())["seconds"]
 
 
 @pytest.mark.slow
