@@ -198,6 +198,21 @@ def test_inference_is_timed(how: str) -> None:
     assert found["step_ms"] > 0
 
 
+def test_images_of_several_sizes_are_compiled_before_they_are_timed() -> None:
+    found = material.prepare("tiny_timepix_cnn", seed=0, batch_size=4)
+    assert len({batch[0].shape for batch in found.inputs(found.steps)}) > 1
+    assert found.warm == WARM + found.steps
+    pace = Pace(steps=1, budget=0.0, warm=found.warm)
+    assert [pace.call() for _ in range(found.warm + 1)] == [False] * found.warm + [True]
+    assert material.prepare("tiny_cnn", seed=0, batch_size=4).warm == WARM
+
+
+def test_images_of_several_sizes_are_predicted() -> None:
+    model = particle_zoo.create("tiny_timepix_cnn")
+    sizes = (16, 16, 24, 16)
+    keras_side._predict(model, [[np.zeros((2, size, size, 3), np.float32)] for size in sizes])
+
+
 def test_clusters_of_timepix_are_drawn_batch_by_batch_and_those_of_ccd_kept() -> None:
     drawn: list[int] = []
     for name in ("tiny_timepix_cnn", "tiny_cnn"):

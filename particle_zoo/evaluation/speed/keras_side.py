@@ -11,7 +11,7 @@ import numpy as np
 
 from particle_zoo.cli import load_keras
 from particle_zoo.evaluation.speed.material import Batch, Material, prepare
-from particle_zoo.evaluation.speed.pace import Pace
+from particle_zoo.evaluation.speed.pace import WARM, Pace
 
 MANY = 10_000
 """Epochs: a measurement ends before."""
@@ -55,11 +55,11 @@ def measure_training(
     load_keras(precision)
     material = prepare(name, seed=seed, batch_size=batch_size, precision=precision)
     material = compiled(material, other_jit=other_jit, other_together=other_together)
-    pace = Pace(steps, budget)
+    pace = Pace(steps, budget, warm=material.warm)
     loss = _fit(material, material.feed(0, MANY), pace)
     found = {**pace.result(material.batch_size), "wait_share": None}
     if wait:
-        second = Pace(max(20, int(SHORT * steps)), max(1.0, SHORT * budget), SHORT)
+        second = Pace(max(20, int(SHORT * steps)), max(1.0, SHORT * budget), SHORT, material.warm)
         found["wait_share"] = _waiting(material, second)
     found |= {"jit_compile": bool(material.model.jit_compile), "steps_per_execution": steps_a_call(material)}
     return {**found, "loss": loss, **about()}
@@ -153,7 +153,7 @@ def _waiting(material: Material, pace: Pace) -> float:
                 origin.append(float(waited.numpy()))
             return super().call(steps)
 
-    counted = Reset(pace.steps, pace.budget, pace.least)
+    counted = Reset(pace.steps, pace.budget, pace.least, pace.warm)
     _fit(material, material.feed(0, MANY), counted)
     counted.waited = float(waited.numpy()) - origin[0]
     return float(counted.result(material.batch_size)["wait_share"])
@@ -213,7 +213,7 @@ def measure_inference(
     load_keras(precision)
     material = prepare(name, seed=seed, batch_size=batch_size, precision=precision)
     batches = material.inputs(min(steps, material.steps))
-    pace = Pace(steps, budget)
+    pace = Pace(steps, budget, warm=WARM if how == "predict" else material.warm)
     model, done = material.model, False
     call = _function(model, how)
     pace.begin()
@@ -233,6 +233,9 @@ def _predict(model: Any, batches: list[list[np.ndarray]]) -> None:
     import keras
 
     names = [tensor.name for tensor in model.inputs]
+    # Of images of several sizes Keras takes those of the first two batches for those of all.
+    *others, largest = sorted(batches, key=lambda arrays: arrays[0].size)
+    batches = [largest, *others]
 
     class Prepared(keras.utils.PyDataset):
         """Batches in memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from particle_zoo import registry
 from particle_zoo.errors import InputError
+from particle_zoo.evaluation.speed.pace import WARM
 from particle_zoo.registry import ModelCard
 
 FAMILIES = (
@@ -49,6 +50,7 @@ class Material:
         single: the same as `feed`, one step a batch; None where `feed` is that.
         ready: whether batches lie in memory, so that nothing is gained by drawing them ahead of the step.
         classes: class names of a classifier.
+        warm: calls before the timed ones: images of several sizes are compiled for each, which is no part of a step.
     """
 
     card: ModelCard
@@ -61,6 +63,7 @@ class Material:
     single: Callable[[int, int], Any] | None = None
     ready: bool = False
     classes: tuple[str, ...] = field(default=())
+    warm: int = WARM
 
     def inputs(self, n: int) -> list[list[np.ndarray]]:
         """The inputs of n batches in the order of `model.inputs`, float32."""
@@ -138,7 +141,10 @@ def _clusters(card: ModelCard, config: Any, seed: int, precision: str) -> Materi
             yield packed(examples, step)
 
     feed = partial(training_batches, examples)
-    return Material(card, model, batches, feed, len(examples), config.batch_size, classes=classes)
+    found = Material(card, model, batches, feed, len(examples), config.batch_size, classes=classes)
+    # In the first pass every size of image comes.
+    whole = found.steps if len({batch[0].shape[1:] for batch in found.inputs(found.steps)}) > 1 else 0
+    return replace(found, warm=WARM + whole)
 
 
 def _jets(card: ModelCard, config: Any, seed: int, precision: str) -> Material:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WARM = 3
-"""Calls before the timed ones, the first of which compiles."""
+"""Calls before the timed ones, the first of which compiles, at least."""
 
 LEAST_SECONDS = 1.0
 """Fast steps are timed for so long at least."""
@@ -21,6 +21,7 @@ class Pace:
         steps: timed steps at least, unless the budget is spent.
         budget: most seconds of timed steps.
         least: fewest seconds of timed steps.
+        warm: calls before them.
 
     Attributes:
         first: seconds to the end of the first call, compilation included.
@@ -30,6 +31,7 @@ class Pace:
     steps: int
     budget: float
     least: float = LEAST_SECONDS
+    warm: int = WARM
     first: float = 0.0
     waited: float = 0.0
     _calls: int = field(default=0, init=False)
@@ -46,11 +48,11 @@ class Pace:
     @property
     def timing(self) -> bool:
         """Whether the warm-up is over."""
-        return self._calls >= WARM
+        return self._calls >= self.warm
 
     def warming_ends(self) -> bool:
         """Whether the call that has just ended is the last of the warm-up: what is still running should be waited for."""
-        return self._calls == WARM - 1
+        return self._calls == self.warm - 1
 
     def call(self, steps: int = 1) -> bool:
         """Count a call of so many steps that has just ended; returns whether there were enough."""
@@ -58,7 +60,7 @@ class Pace:
         self._calls += 1
         if self._calls == 1:
             self.first = now - self._origin
-        if self._calls <= WARM:
+        if self._calls <= self.warm:
             self._origin, self._work = now, time.process_time()
             return False
         self._done += steps

@@ -149,7 +149,7 @@ def measure_training(
     material = prepare(name, seed=seed, batch_size=batch_size)
     torch.manual_seed(seed)
     trainer = Trainer(material, compiled=compiled, precision=precision, device=device)
-    pace, loss = Pace(steps, budget), None
+    pace, loss = Pace(steps, budget, warm=material.warm), None
     source = material.batches(0, MANY)
     batches: Iterator[Batch] = (
         source if material.ready else ahead(lambda _: next(source), itertools.count(), most=AHEAD)
@@ -187,7 +187,7 @@ def measure_inference(
     half = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}.get(precision)
     context = nullcontext() if half is None else torch.autocast(device, dtype=half)
     batches = material.inputs(min(steps, material.steps))
-    pace, step = Pace(steps, budget), 0
+    pace, step = Pace(steps, budget, warm=material.warm), 0
     pace.begin()
     while True:
         with torch.inference_mode(), context:
