@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from particle_zoo.cli import sentence, write_json
+from particle_zoo.cli import load_keras, sentence, write_json
 from particle_zoo.errors import ParticleZooError
 
 Numbers = dict[str, Any]
@@ -162,7 +162,9 @@ def in_process(task: str, name: str, variant: Variant, arguments: Numbers) -> Nu
     """Measure a variant in a new process; its numbers, or `failed` with a sentence."""
     try:
         # The peak of a process never falls again.
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        new = multiprocessing.get_context("spawn")
+        # Keras first, without its greetings, before modules that need it.
+        with ProcessPoolExecutor(1, mp_context=new, initializer=load_keras) as process:
             return process.submit(child, task, name, variant, arguments).result()
     except BrokenProcessPool:
         return {"failed": LOST}
