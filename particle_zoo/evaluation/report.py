@@ -15,8 +15,11 @@ from particle_zoo.evaluation import classifier, latent
 from particle_zoo.evaluation.batches import fitting
 from particle_zoo.plots import classification, history, images
 
-MOST = 20_000
-"""Clusters of a split that are scored after a training, fewer where images are large; `evaluate` says how many it takes."""
+MOST = 5_000
+"""Clusters of a split that are scored after a training, fewer where images are large: 20,000 took as long as training the VAE.
+
+`evaluate` takes all, or as many as it is told.
+"""
 
 
 def after_training(
