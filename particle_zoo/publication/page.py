@@ -121,7 +121,7 @@ def _published(card: Card, picture: bool) -> list[str]:
                 f"{card['weights_bytes'] / 1e6:.2f} MB, kernels stored as {card['kernels']} and restored to float32 by `load`. That "
                 f"changes the outputs, in shares of their standard deviation (root mean square), by: {changed}. Before: {unpacked}."
                 + (_PEDESTAL if card["task"] == "anomaly" and card["kernels"] != "float32" else ""),
-                f"Speed on {speed['cores']} cores of {speed['processor']}: {times}.",
+                f"Speed on {speed['cores']} core{'s' * (speed['cores'] > 1)} of {speed['processor']}: {times}.",
                 f"`particle_zoo.verify({json.dumps(name)})` repeats {card['golden']['examples']} golden examples.",
             ]
         ),
