@@ -142,9 +142,9 @@ def _clusters(card: ModelCard, config: Any, seed: int, precision: str) -> Materi
 
     feed = partial(training_batches, examples)
     found = Material(card, model, batches, feed, len(examples), config.batch_size, classes=classes)
-    # In the first pass every size of image comes.
-    whole = found.steps if len({batch[0].shape[1:] for batch in found.inputs(found.steps)}) > 1 else 0
-    return replace(found, warm=WARM + whole)
+    sizes = [batch[0].shape[1:] for batch in found.inputs(found.steps)]
+    # Until the last of them has come for the first time.
+    return replace(found, warm=WARM + max(sizes.index(size) for size in sizes))
 
 
 def _jets(card: ModelCard, config: Any, seed: int, precision: str) -> Material:
