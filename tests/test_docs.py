@@ -33,20 +33,25 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Arguments of every `python -m` of ours on a page, with variables of the page put in."""
+    """Arguments of every `python -m` of ours on a page."""
     for block in blocks(page, "sh"):
-        variables: dict[str, str] = {}
-        for line in block.replace("\\\n", " ").splitlines():
-            if assigned := re.match(r'(\w+)="(.*)"$', line):
-                variables[assigned[1]] = assigned[2]
-            for name, value in variables.items():
-                line = re.sub(rf"\${name}\b", value, line)
-            # Behind shell operators other commands follow.
-            for part in re.split(r"&&|\|\||;(?![^']*')", line):
-                words = shlex.split(part, comments=True)
-                for i, j in itertools.pairwise(range(len(words))):
-                    if words[i] == "-m" and words[j].partition(".")[0] in ("particle_zoo", "tuning"):
-                        yield words[j:]
+        yield from commands_of(block)
+
+
+def commands_of(block: str) -> Iterator[list[str]]:
+    """Those of a block, with its variables put in."""
+    variables: dict[str, str] = {}
+    for line in block.replace("\\\n", " ").splitlines():
+        if assigned := re.match(r'(\w+)="(.*)"$', line):
+            variables[assigned[1]] = assigned[2]
+        for name, value in variables.items():
+            line = re.sub(rf"\${name}\b", value, line)
+        # Behind shell operators other commands follow.
+        for part in re.split(r"&&|\|\||;(?![^']*')", line):
+            words = shlex.split(part, comments=True)
+            for i, j in itertools.pairwise(range(len(words))):
+                if words[i] == "-m" and words[j].partition(".")[0] in ("particle_zoo", "tuning"):
+                    yield words[j:]
 
 
 COMMANDS = [(page.relative_to(ROOT).as_posix(), words) for page in PAGES for words in commands(page)]

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from particle_zoo.benchmark import benchmark
+from particle_zoo.cli import read_json
 from particle_zoo.errors import InputError
 from tuning import speed
 from tuning.search import search
@@ -44,7 +46,10 @@ def test_searches_are_timed_beside_the_one_without_pruning(
     one_layout: Path, tmp_path: Path, one_program: list[list[str]]
 ) -> None:
     data = ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", str(one_layout), "--data-dir", str(tmp_path)]
-    found = speed.measure("tiny_cnn", [*data, "--trials", "2", "--epochs", "2", "--limit", "16"])["searches"]
+    arguments = ["search", "tiny_cnn", *data, "--trials", "2", "--epochs", "2", "--limit", "16"]
+    result = CliRunner().invoke(benchmark, [*arguments, "--json", str(tmp_path / "found.json")], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = read_json(tmp_path / "found.json")["searches"]
     assert list(found) == ["no pruning", "median", "hyperband", "no pruning, 2 workers"]
     assert len(one_program) == 1
     assert found["no pruning"]["gain"] == 1

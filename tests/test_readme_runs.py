@@ -1,0 +1,188 @@
+"""What README tells to type is run: every section from top to bottom, on stand-ins for the reader's files.
+
+In a small form: small models in the place of large ones, a pass or two over a few examples. Commands that have a test of their own
+through the command line are not run a second time; `ELSEWHERE` says where they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import particle_zoo
+from particle_zoo.cli import read_json
+from tests import export_runs
+from tests.conftest import eager_steps
+from tests.forms import unless_all
+from tests.readers_files import write_files
+from tests.test_docs import BLOCK, ROOT, command_of, commands, commands_of
+
+SECTIONS = re.split(r"^(?=## )", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+
+REPEATED = unless_all(("How good is it?",))
+"""Its commands are those of other sections, with as many passes or clusters as the numbers beside them took."""
+
+STAND_INS = {
+    "vae": "tiny_vae",
+    "pedestal_ae": "tiny_pedestal_ae",
+    "idec": "tiny_dec",
+    "effnet_ae_mask25": "tiny_effnet_ae",
+    "effnet_classifier": "tiny_effnet_classifier",
+    "ae_3d_200": "tiny_jet_ae",
+}
+"""Small models of the same families."""
+
+ELSEWHERE = {
+    "benchmark anomaly": "tests/evaluation/test_anomaly_study_parts.py",
+    "benchmark clustering": "tests/evaluation/test_clustering_speed.py",
+    "benchmark deep_clustering": "tests/evaluation/test_deep_clustering.py",
+    "benchmark frames": "tests/evaluation/test_frames_speed.py",
+    "benchmark inference": "tests/evaluation/test_speed.py",
+    "benchmark jet_variants": "tests/evaluation/test_jet_speed.py",
+    "benchmark jets": "tests/evaluation/test_jet_speed.py",
+    "benchmark network": "tests/evaluation/test_network_speed.py",
+    "benchmark physics": "tests/simulation/test_physics.py",
+    "benchmark pipeline": "tests/evaluation/test_pipeline_speed.py",
+    "benchmark precision": "tests/evaluation/test_precision_benchmark.py",
+    "benchmark proton_electron": "tests/evaluation/test_proton_electron_networks.py",
+    "benchmark real": "tests/evaluation/test_real_data.py",
+    "benchmark search": "tests/tuning/test_speed.py",
+    "benchmark training": "tests/evaluation/test_speed.py",
+    # PyTorch need not be installed.
+    "convert pytorch": "tests/test_convert.py",
+    "--int8": "tests/exporting/test_export.py",
+    "saved_model": "tests/exporting/test_export.py",
+    "--devices": "tests/training/test_devices.py",
+    "--stream": "tests/training/test_stream_training.py",
+    "--protocol": "tests/training/test_commands.py",
+    "--precision": "tests/training/test_commands.py",
+    "--profile": "tests/training/test_anomaly_training.py",
+    "cards": "tests/publication/test_publication.py",
+    "doctor": "tests/diagnosis/test_doctor.py",
+    "release": "tests/publication/test_publication.py",
+}
+"""Tests that run a command, or one with an option, as words of its line."""
+
+SMALLER = {
+    "train cnn": "--set pretrain_epochs=0",
+    "train ccd_clusters": "--epochs 1 --limit 24 --batch-size 8",
+    "train timepix3_clusters": "--epochs 1 --batch-size 8 --set epoch_clusters=32 --set watch_clusters=16 --set fresh_statistics=32",
+    "train timepix1_clusters": "--epochs 1 --limit 32 --batch-size 8",
+    "train camera_frames": "--epochs 1",
+    "train patches": "--epochs 1 --set cluster_steps=6 --set k=3",
+    "train jets": "--epochs 2 --limit 300 --batch-size 100",
+    "search ccd_clusters": "--epochs 1 --limit 24 --trials 2",
+    "simulate": "--n 300",
+}
+"""Options that are added to a command on a data set; of two values the last one counts."""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_files(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_graphs(shallow: None) -> Iterator[None]:
+    with eager_steps():
+        yield
+
+
+def title(section: str) -> str:
+    return section.partition("\n")[0].lstrip("# ")
+
+
+class Desk:
+    """A reader's place of work: the commands of a section, on stand-ins."""
+
+    def __init__(self, places: dict[str, Path]) -> None:
+        self.places = places
+        self.runs: dict[str, list[str]] = {}
+        """Options that name the data of runs trained on files in the place of a simulated set."""
+
+    def adapted(self, words: list[str]) -> list[str]:
+        """A command in its small form."""
+        words = [STAND_INS.get(word, word) for word in words]
+        name, place = words[0].split(".")[-1], self._place(words)
+        own = self.places.get(place)
+        if "ae_27d_z14" in words:
+            own = self.places["xaod"]
+        files = {"DIR": own, "OTHER": own, "CROPS": self.places["patches"], "CHIP": "typical"}
+        words = [str(files.get(word, word)) for word in words]
+        if "--dataset" not in words and name in ("train", "search", "evaluate", "embed"):
+            words += self._data(words, name, place)
+        smaller = [SMALLER.get(key, "") for key in (name, f"{name} {place}", " ".join([name, *words[1:2]]))]
+        return [*words, *" ".join(smaller).split()]
+
+    def _place(self, words: list[str]) -> str:
+        """Whose files a command reads, "" for none."""
+        dataset = ""
+        if "--dataset" in words:
+            dataset = words[words.index("--dataset") + 1]
+        elif Path(words[1], "config.json").exists():
+            dataset = read_json(Path(words[1], "config.json"))["dataset"]
+        elif words[1] in particle_zoo.list_models():
+            dataset = particle_zoo.info(words[1]).default_dataset
+        place = dataset.partition("/")[0]
+        return "patches" if place == "camera_frames" and "tiny_dec" in words else place
+
+    def _data(self, words: list[str], name: str, place: str) -> list[str]:
+        """Files in the place of a simulated set."""
+        if words[1] not in particle_zoo.list_models():
+            return self.runs.get(words[1], [])
+        config = "damic_labelled" if place == "ccd_clusters" else "files"
+        where = ["--manual-dir", str(self.places[place])]
+        if name == "train" and "--output" in words:
+            self.runs[words[words.index("--output") + 1]] = where
+        return ["--dataset", f"{place.replace('patches', 'camera_frames')}/{config}", *where]
+
+
+def elsewhere(words: list[str]) -> bool:
+    name = words[0].split(".")[-1]
+    return not ELSEWHERE.keys().isdisjoint([name, " ".join([name, *words[1:2]]), *words])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("plain_map", "forked")
+@pytest.mark.parametrize("section", [s for s in SECTIONS if title(s) not in REPEATED], ids=title)
+def test_a_section_runs_from_top_to_bottom(
+    section: str, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in places["ccd_clusters"].parent.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    if "particle_zoo.export R" in section:
+        export_runs.write_run(Path("R"), "cnn", ["xray", "electron", "muon"])
+    desk = Desk(places)
+    scope = {"particle_zoo": particle_zoo, "row": [3, 3, 4], "col": [5, 6, 6]}
+    for kind, block in BLOCK.findall(section):
+        if kind == "python":
+            exec(block, scope)
+        for words in commands_of(block) if kind == "sh" else ():
+            if elsewhere(words):
+                continue
+            given = desk.adapted(words)
+            result = CliRunner().invoke(command_of(given[0]), given[1:], catch_exceptions=False)
+            assert result.exit_code == 0, f"{given}\n{result.output}"
+
+
+def test_what_runs_elsewhere_is_run_there() -> None:
+    for name, path in ELSEWHERE.items():
+        found = (ROOT / path).read_text()
+        assert re.search(rf"\b{re.escape(name.split()[-1].lstrip('-'))}\b", found), name
+        if name.startswith("benchmark"):
+            assert "invoke(benchmark" in found, name
+
+
+@pytest.mark.parametrize("page", ["adding-a-model", "benchmarks"])
+def test_commands_of_other_pages_are_run(page: str) -> None:
+    readme = [words[:2] for words in commands(ROOT / "README.md")]
+    left = [words for words in commands(ROOT / "docs" / f"{page}.md") if not elsewhere(words)]
+    assert left
+    assert [
+        words for words in left if words[:2] not in readme and words[:2] != ["particle_zoo.train", "tiny_cnn"]
+    ] == []
