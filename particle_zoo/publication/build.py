@@ -83,7 +83,9 @@ def build(
         "training": {
             "command": f"python -m particle_zoo.train {name} --recipe",
             "seconds": metrics["seconds"],
-            "losses": _losses(folder / "history.csv"),
+            **_losses(folder / "history.csv"),
+            # Of a clustering, which follows on the epochs.
+            **({"ended": metrics["reason"]} if "reason" in metrics else {}),
             "processor": processor()["model"],
             "versions": config["versions"],
         },
@@ -159,12 +161,13 @@ def _checked(folder: Path, config: dict[str, Any]) -> str:
     return name
 
 
-def _losses(path: Path) -> dict[str, float]:
+def _losses(path: Path) -> dict[str, Any]:
     """Validation loss, or that of the training where nothing was validated, after some epochs, the first and last among them."""
     history = pd.read_csv(path)
-    values = history["val_loss" if "val_loss" in history else "loss"].to_numpy()
+    validated = "val_loss" in history and history["val_loss"].notna().all()
+    values = history["val_loss" if validated else "loss"].to_numpy()
     chosen = sorted({round(i) for i in np.linspace(0, len(values) - 1, SHOWN)})
-    return {str(i + 1): float(values[i]) for i in chosen}
+    return {"validated": bool(validated), "losses": {str(i + 1): float(values[i]) for i in chosen}}
 
 
 def _evaluate(source: Path, arguments: list[str], figure: str = "", picture: Path | None = None) -> dict[str, Any]:

@@ -111,8 +111,9 @@ def _published(card: Card, picture: bool) -> list[str]:
                 "## Training\n",
                 f"```sh\n{training['command']}\n```\n",
                 f"Its recipe, `recipes/{name}.yaml`:\n\n```yaml\n{card['recipe'].strip()}\n```\n",
-                f"{minutes:.3g} minutes on {training['processor']} (wall time); {versions}. Validation loss "
-                f"(after epoch): {losses}.",
+                f"{minutes:.3g} minutes on {training['processor']} (wall time); {versions}. "
+                f"{'Validation' if training.get('validated', True) else 'Training'} loss (after epoch): {losses}."
+                + (f" The clustering that followed ended since {training['ended']}." if "ended" in training else ""),
             ]
         ),
         "\n".join(

@@ -110,6 +110,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_without_validation_a_card_has_the_losses_of_the_training_and_how_a_clustering_ended(
+    run: Path, tmp_path: Path
+) -> None:
+    (run / "history.csv").write_text("epoch,loss,val_loss\n0,3.0,NA\n1,2.0,NA\n")
+    write_json(run / "metrics.json", {"seconds": 12.0, "reason": "0.07% of the labels changed"})
+    card = read_json(building.build(run, tmp_path / "zoo", "float16", limit=100) / "card.json")
+    assert (card["training"]["validated"], card["training"]["losses"]) == (False, {"1": 3.0, "2": 2.0})
+    text = page(card, picture=False)
+    assert "Training loss (after epoch): 3 (1), 2 (2). The clustering that followed ended since 0.07%" in text
+
+
 def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Path, tmp_path: Path) -> None:
     target = building.build(run, tmp_path / "zoo", "float16", limit=100, pictures=tmp_path / "docs")
     assert verify(target).outputs < 1e-6
@@ -256,6 +267,9 @@ def test_committed_pages_are_those_that_the_command_writes(tmp_path: Path, monke
 def test_a_shipped_card_is_complete(path: Path) -> None:
     card = read_json(path)
     assert card["limits"] == particle_zoo.info(card["name"]).limits != ""
+    losses = [*card["training"]["losses"].values()]
+    assert losses[-1] < losses[0]
+    assert ("ended" in card["training"]) == (card["task"] == "deep_clustering")
     assert card["recipe"] == (recipe.FOLDER / f"{card['name']}.yaml").read_text()
     assert card["weights_sha256"] == weights.sha256(path.parent / weights.WEIGHTS)
     assert card["scores"]
