@@ -113,6 +113,12 @@ class CNNConfig(ClassifierConfig):
         return self
 
 
+CCD = (
+    "Preuss, Lomholt Christensen, Sejr, Bergmann: Classification of data from Charge Coupled Devices (seed 003; "
+    "https://github.com/AsbjornPreuss/AppMLFinalProject)"
+)
+"""What the CCD models come from."""
+
 LIMITS = (
     "sees the shape of a cluster alone, not its energy, scaled to 64 px where it is larger; knows no classes but those it was "
     "trained on and gives every cluster one of them; not for CCDs of other pixels or thresholds without training on labels from them"
@@ -179,7 +185,7 @@ IMAGE = {
         family="cnn",
         task="classifier",
         summary="supervised CNN for CCD clusters, first hyperparameter table",
-        source="Preuss et al., CCD classification (seed 003), first table",
+        source=f"{CCD}, first table",
         inputs=(IMAGE,),
         output="(classes,) logits; by default xray, electron, muon",
         parameters=91_651,

@@ -18,7 +18,7 @@ import pydantic
 from keras import layers
 
 from particle_zoo.models.base import Classifier, Count, ZooConfig, cosine
-from particle_zoo.models.cnn import IMAGE, LIMITS, ClassifierConfig, take_whole
+from particle_zoo.models.cnn import CCD, IMAGE, LIMITS, ClassifierConfig, take_whole
 from particle_zoo.registry import ModelCard, register_model
 
 SEED_RECIPE = {
@@ -140,7 +140,7 @@ META = {
         family="cnn_meta",
         task="classifier",
         summary="supervised CNN for CCD clusters with four metadata values, second hyperparameter table",
-        source="Preuss et al., CCD classification (seed 003), second table",
+        source=f"{CCD}, second table",
         inputs=(IMAGE, META),
         output="(classes,) logits; by default xray, electron, muon",
         parameters=875_164,

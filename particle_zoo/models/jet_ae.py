@@ -209,6 +209,15 @@ def _decoder(config: JetAEConfig) -> keras.Model:
     return keras.Model(z, layers.Dense(variables, name="jets", dtype="float32")(x), name="decoder")
 
 
+NORMALISED = {
+    "standardised": "standardised by the training jets (files hold GeV and rad)",
+    "custom": "less and over constants of each variable (files hold GeV, rad, and what xAOD has)",
+}
+"""What a model is given of its variables, by `normalisation`."""
+
+LIMITS = "lossy; knows jets of the spectrum it was trained on and degrades beyond it"
+
+
 def _card(name: str, config: JetAEConfig, parameters: int, summary: str, source: str, notes: str) -> ModelCard:
     columns = VARIABLES[config.variables]
     return ModelCard(
@@ -221,7 +230,7 @@ def _card(name: str, config: JetAEConfig, parameters: int, summary: str, source:
             {
                 "name": "jets",
                 "shape": (len(columns),),
-                "units": f"{', '.join(columns)}; GeV and rad, {config.normalisation}",
+                "units": f"{', '.join(columns)}; {NORMALISED[config.normalisation]}",
                 "value_range": ", ".join(["-30 to 30"] * len(columns)),
             },
         ),
@@ -231,8 +240,9 @@ def _card(name: str, config: JetAEConfig, parameters: int, summary: str, source:
         default_dataset="jets/files" if config.variables.startswith("aod") else "jets/simulated",
         config=config.model_dump(mode="json"),
         notes=notes,
-        limits="lossy: some decoded jets have an energy below their momentum; knows jets of the spectrum it was trained on and "
-        "degrades beyond it; leaving the energy out compresses four-momenta better",
+        limits=f"{LIMITS}; some decoded jets have an energy below their momentum, and leaving the energy out compresses better"
+        if "E" in columns
+        else LIMITS,
     )
 
 

@@ -23,7 +23,7 @@ from keras import layers, ops
 from particle_zoo.layers import MaxPoolWithIndices, MaxUnpool, Sampling
 from particle_zoo.losses import gaussian_kl, summed_binary_crossentropy
 from particle_zoo.models.base import CCDConfig, Count, ZooConfig, ZooModel
-from particle_zoo.models.cnn import IMAGE
+from particle_zoo.models.cnn import CCD, IMAGE
 from particle_zoo.models.cnn_meta import META
 from particle_zoo.registry import ModelCard, register_model
 
@@ -218,7 +218,7 @@ def _card(name: str, config: VAEConfig, parameters: int, summary: str, source: s
 @register_model(
     _card(
         "vae", VAEConfig(), 17_531_415, "variational autoencoder of image and metadata, un-pooling with indices",
-        "Preuss et al., CCD classification (seed 003), last table", "pooling indices carry positions around z; use vae_generative to generate",
+        f"{CCD}, last table; Kingma and Welling, arXiv:1312.6114", "pooling indices carry positions around z; use vae_generative to generate",
     ),
     VAEConfig,
 )  # fmt: skip
@@ -237,7 +237,7 @@ class VAEGenerativeConfig(VAEConfig):
     _card(
         "vae_generative", VAEGenerativeConfig(), 17_531_415,
         "variational autoencoder of image and metadata without pooling indices, so z alone generates",
-        "Preuss et al., CCD classification (seed 003), repaired",
+        f"{CCD}, repaired; Kingma and Welling, arXiv:1312.6114",
     ),
     VAEGenerativeConfig,
 )  # fmt: skip

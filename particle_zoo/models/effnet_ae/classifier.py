@@ -19,7 +19,7 @@ from keras import layers, ops
 from particle_zoo.errors import InputError
 from particle_zoo.models.base import Classifier, ZooConfig, ZooModel
 from particle_zoo.models.effnet_ae.autoencoder import EffNetAE, check_encoder
-from particle_zoo.models.effnet_ae.config import EffNetClassifierConfig
+from particle_zoo.models.effnet_ae.config import SOURCE, EffNetClassifierConfig
 from particle_zoo.models.effnet_ae.encoder import EncoderFromElsewhere, build_encoder, pooled, stages
 from particle_zoo.models.effnet_ae.recipe import adamw, layerwise_adamw
 from particle_zoo.models.timepix import TimepixModel, enlarge_layer, rasters_input, rasters_spec
@@ -118,8 +118,8 @@ def _card(name: str, config: EffNetClassifierConfig, parameters: int, summary: s
 @register_model(
     _card(
         "effnet_classifier", EffNetClassifierConfig(), 17_677_409,
-        "EfficientNetB4 encoder with one dense layer, protons against electrons",
-        "Celko, pretraining of CNN autoencoders (seeds 000, 001)",
+        "EfficientNet encoder with one dense layer, protons against electrons",
+        SOURCE,
     ),
     EffNetClassifierConfig,
 )  # fmt: skip

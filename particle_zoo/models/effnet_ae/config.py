@@ -8,6 +8,12 @@ import pydantic
 
 from particle_zoo.models.timepix import TimepixClassifierConfig, TimepixConfig
 
+SOURCE = (
+    "Celko: Pretraining of deep CNN autoencoders (seeds 000, 001; https://tomascelko.github.io); "
+    "Tan and Le: EfficientNet, arXiv:1905.11946"
+)
+"""What the family comes from."""
+
 STRIDE = 32
 """An EfficientNet halves its input five times."""
 

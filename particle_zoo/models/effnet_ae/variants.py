@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pydantic
 
 from particle_zoo.models.effnet_ae.autoencoder import EffNetAE
-from particle_zoo.models.effnet_ae.config import EffNetAEConfig
+from particle_zoo.models.effnet_ae.config import SOURCE, EffNetAEConfig
 from particle_zoo.models.timepix import rasters_spec
 from particle_zoo.registry import ModelCard, register_model
 
@@ -48,9 +48,6 @@ def _card(
         notes="clusters are enlarged up to 5 times on the device; pixels count as 1500 keV and 1000 ns at most"
         + (f"; {measured}" if measured else ""),
     )
-
-
-SEED = "Celko, pretraining of CNN autoencoders (seeds 000, 001)"
 
 
 class Mask0Config(EffNetAEConfig):
@@ -102,8 +99,8 @@ def _register(name: str, config: type[EffNetAEConfig]) -> None:
             name,
             defaults,
             parameters,
-            f"EfficientNetB4 autoencoder with {heads}, {hidden}",
-            SEED,
+            f"EfficientNet autoencoder with {heads}, {hidden}",
+            SOURCE,
             MEMORY if defaults.mask_heads else "",
         ),
         config,
