@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 import re
 import shlex
 import subprocess
@@ -12,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pdoc
 import pytest
 
 import particle_zoo
@@ -101,16 +101,20 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_the_reference_holds_every_public_name_with_its_docstring(tmp_path: Path) -> None:
-    # Of the package itself: `particle_zoo.simulate` may have become the module of the command by now.
-    public = {
-        name: getattr(importlib.import_module(f"particle_zoo.{where}"), name)
-        for name, where in particle_zoo._PUBLIC.items()
-    }
-    pdoc.render.configure(docformat="google")
-    pdoc.pdoc(*sorted({value.__module__ for value in public.values()}), output_directory=tmp_path)
-    text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
-    for name, value in public.items():
+    (block,) = blocks(ROOT / "docs" / "README.md", "sh")
+    command = shlex.split(block.replace("\\\n", " ").splitlines()[-1])
+    done = subprocess.run(
+        [sys.executable, *command[1:]], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = "".join(path.read_text() for path in (tmp_path / "docs" / "api").rglob("*.html"))
+    for name, where in particle_zoo._PUBLIC.items():
+        # Of its module: `particle_zoo.simulate` may have become the module of the command by now.
+        value = getattr(importlib.import_module(f"particle_zoo.{where}"), name)
         # What is before code or quotes, which the page marks up.
         first = re.split("[`'\"]", value.__doc__.partition("\n")[0])[0]
         assert len(first) > 10, name

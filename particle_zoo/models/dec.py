@@ -278,7 +278,7 @@ class IDECConfig(DECConfig):
 
 @register_model(
     _card(
-        "idec", IDECConfig(), 638_959, "the same with the reconstruction kept while clustering (IDEC)",
+        "idec", IDECConfig(), 638_959, "patches of camera frames sorted into clusters without labels, their reconstruction kept (IDEC)",
         "Guo et al., IJCAI 2017, with the convolutions of DCEC",
     ),
     IDECConfig,
