@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -103,7 +102,8 @@ def latency(graph: Graph, run: Runner, examples: Examples) -> dict[str, Any]:
         inputs = examples.some(0, n)
         ours[str(n)] = _median_ms(lambda inputs=inputs: run(inputs))  # type: ignore[misc]
         keras[str(n)] = _median_ms(lambda n=n: examples.expected(0, n))  # type: ignore[misc]
-    return {"ms": ours, "keras_ms": keras, "processor": processor()["model"], "cores": os.cpu_count()}
+    here = processor()
+    return {"ms": ours, "keras_ms": keras, "processor": here["model"], "cores": here["usable_cores"]}
 
 
 def _median_ms(call: Callable[[], object]) -> float:

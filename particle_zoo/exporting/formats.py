@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.cli import hushed, sentence
+from particle_zoo.diagnosis.devices import usable_cores
 from particle_zoo.errors import InputError
 from particle_zoo.exporting.graph import Arrays, Graph
 
@@ -183,7 +183,7 @@ def _open_litert(path: Path) -> Runner:
     with _quiet():
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+        interpreter = Interpreter(model_path=str(path), num_threads=usable_cores())
         runner = interpreter.get_signature_runner(ENDPOINT)
 
     def run(inputs: Arrays) -> Arrays:

@@ -67,7 +67,7 @@ def export(
     model, config = load_run(folder)
     target, about = output / f"{model.zoo_name}{form.ending}", output / f"{model.zoo_name}.export.json"
     digest = sha256(folder / WEIGHTS)
-    kept = _kept(target, about, digest, force=force)
+    _kept(target, about, digest, force=force)
     graph = families.graph(model, config)
     tried = families.examples(graph, config, examples, seed, options)
     fresh = not output.exists()
@@ -104,6 +104,8 @@ def export(
             "versions": form.versions(),
         }
         del run
+        # Another export into this folder may have ended meanwhile.
+        kept = _kept(target, about, digest, force=force)
         _replace(made, target)
         write_json(about, _description(graph, config, digest) | {"files": {**kept, kind: entry}})
     finally:
@@ -154,7 +156,14 @@ def _size(path: Path) -> int:
 
 
 def _replace(made: Path, target: Path) -> None:
-    if target.is_dir():
-        # A folder takes the place of an empty name only.
-        target.rename(made.with_name("old"))
-    made.replace(target)
+    """Put what was made in the place of an earlier export, which stays where that fails."""
+    if not target.is_dir():
+        made.replace(target)
+        return
+    # A folder takes the place of an empty name only.
+    old = target.rename(made.with_name("old"))
+    try:
+        made.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise

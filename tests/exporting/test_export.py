@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json
+from particle_zoo.diagnosis import devices
 from particle_zoo.errors import InputError, ParticleZooError
 from particle_zoo.export import export as command
 from particle_zoo.exporting import formats
@@ -288,3 +289,55 @@ def test_examples_are_simulated_like_the_data_of_the_model() -> None:
     assert name == "simulated like timepix1_clusters/satram_simulated_benchmark, seed 0"
     assert len(found) == 12
     assert set(found.labels) <= set(PIXEL)
+
+
+def test_exports_side_by_side_are_all_described(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = formats.FORMATS["onnx"]
+
+    def slow(graph: Any, path: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            # As another process would.
+            patch.setattr("os.getpid", lambda: 1)
+            made(run, "litert", tmp_path)
+        form.write(graph, path)
+
+    monkeypatch.setitem(formats.FORMATS, "onnx", dataclasses.replace(form, write=slow))
+    made(run, "onnx", tmp_path)
+    assert set(read_json(tmp_path / "tiny_jet_ae.export.json")["files"]) == {"litert", "onnx"}
+
+
+def test_a_saved_model_that_cannot_be_replaced_stays(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Path(made(run, "saved_model", tmp_path)["file"])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    rename = Path.rename
+
+    def fail(self: Path, to: Path) -> Path:
+        if self.parent.name.endswith(".tmp") and self.name == target.name:
+            raise OSError("no room")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="no room"):
+        made(run, "saved_model", tmp_path, force=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_runs_and_is_timed_on_the_cores_of_the_process(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_edge_litert import interpreter
+
+    threads: list[int | None] = []
+
+    class Counted(interpreter.Interpreter):
+        def __init__(self, *args: Any, num_threads: int | None = None, **more: Any) -> None:
+            threads.append(num_threads)
+            super().__init__(*args, num_threads=num_threads, **more)
+
+    monkeypatch.setattr(interpreter, "Interpreter", Counted)
+    monkeypatch.setattr(devices, "usable_cores", lambda: 3)
+    monkeypatch.setattr(formats, "usable_cores", lambda: 3)
+    assert made(run, "litert", tmp_path)["latency"]["cores"] == 3
+    assert threads == [3]
