@@ -106,7 +106,7 @@ def export(
         del run
         # Another export into this folder may have ended meanwhile.
         kept = _kept(target, about, digest, force=force)
-        _replace(made, target)
+        put(made, target)
         write_json(about, _description(graph, config, digest) | {"files": {**kept, kind: entry}})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -155,8 +155,14 @@ def _size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
-def _replace(made: Path, target: Path) -> None:
-    """Put what was made in the place of an earlier export, which stays where that fails."""
+def put(made: Path, target: Path) -> None:
+    """Put a file or folder in the place of an earlier one of the same file system, which stays where that fails.
+
+    An earlier folder ends beside what was made, as `old`.
+
+    Raises:
+        OSError: no permission.
+    """
     if not target.is_dir():
         made.replace(target)
         return

@@ -16,12 +16,13 @@ from particle_zoo import registry
 from particle_zoo.cli import read_json, replacing, write_json
 from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
+from particle_zoo.exporting.write import put
 from particle_zoo.publication.examples import examples
 from particle_zoo.publication.exports import check_formats, exports
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.speed import speed
 from particle_zoo.training import recipe
-from particle_zoo.verification import TOLERANCE, named_inputs, outputs, write_golden
+from particle_zoo.verification import TOLERANCE, named_inputs, outputs, verify, write_golden
 from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
 
 EXAMPLES = 4
@@ -48,7 +49,7 @@ PICTURES = {
 def build(
     folder: Path, place: Path, kernels: Kernels, *, limit: int | None = None, pictures: Path | None = None
 ) -> Path:
-    """Publish a run of a committed recipe.
+    """Publish a run of a committed recipe; what was released of the model before stays as it is until all of this has been made.
 
     Args:
         folder: of the run.
@@ -58,25 +59,57 @@ def build(
         pictures: folder for a figure of the scored examples, NAME.png; None for none.
 
     Raises:
-        InputError: an unfinished run, one that its model's recipe does not describe, or a package for exports is missing.
+        InputError: an unfinished run, one that its model's recipe does not describe, a package for exports is missing, or weights
+            that do not give what they gave when they were packed.
     """
     config = read_json(folder / "config.json", what="run configuration")
     name = _checked(folder, config)
     check_formats()
     metrics = read_json(folder / "metrics.json", what="metrics of the run")
-    target = publish(folder, name, place=place, kernels=kernels)
-    full, packed = load_run(folder)[0], load_run(target)[0]
+    target, fresh = place / name, not place.exists()
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        # An earlier release stays whole until this one is.
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".tmp", dir=place) as scratch:
+            # Of its final name, by which evaluations call a method.
+            made = publish(folder, name, place=Path(scratch), kernels=kernels)
+            picture = None if pictures is None else Path(scratch) / f"{name}.png"
+            write_json(made / "card.json", _finished(folder, made, config, metrics, kernels, limit, picture))
+            verify(made)
+            if picture is None or pictures is None:
+                put(made, target)
+            else:
+                with replacing(pictures / picture.name) as temporary:
+                    shutil.copyfile(picture, temporary)
+                    put(made, target)
+    finally:
+        if fresh and not any(place.iterdir()):
+            place.rmdir()
+    return target
+
+
+def _finished(
+    folder: Path,
+    made: Path,
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    kernels: Kernels,
+    limit: int | None,
+    picture: Path | None,
+) -> dict[str, Any]:
+    """The card of a packed copy of a run, which gets its golden values meanwhile."""
+    name = made.name
+    full, packed = load_run(folder)[0], load_run(made)[0]
     inputs, clusters = examples(packed, EXAMPLES)
     # Of two nearly equal maxima one processor takes the one and another the other; un-pooling with indices shows which.
     without = ("reconstruction",) if getattr(packed.zoo_config, "use_indices", False) else ()
-    write_golden(target, packed, inputs, clusters, without=without)
+    write_golden(made, packed, inputs, clusters, without=without)
     arguments = [] if limit is None else ["--limit", str(limit)]
     task = registry.info(name).task
     before = headline(task, name, _evaluate(folder, arguments))
-    picture = None if pictures is None else pictures / f"{name}.png"
-    after = headline(task, name, _evaluate(target, arguments, PICTURES[task], picture))
-    card = read_json(target / "card.json", what="model card")
-    card |= {
+    after = headline(task, name, _evaluate(made, arguments, PICTURES[task], picture))
+    card = read_json(made / "card.json", what="model card")
+    return card | {
         # A run may be older than what is known of its model now.
         "limits": registry.info(name).limits,
         "recipe": recipe.FOLDER.joinpath(f"{name}.yaml").read_text(),
@@ -90,15 +123,13 @@ def build(
             "versions": config["versions"],
         },
         "kernels": kernels,
-        "weights_bytes": (target / WEIGHTS).stat().st_size,
+        "weights_bytes": (made / WEIGHTS).stat().st_size,
         "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, before)},
         "scores": after,
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
         "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
-        **_times(target, card),
+        **_times(made, card),
     }
-    write_json(target / "card.json", card)
-    return target
 
 
 def measure(folders: Sequence[Path]) -> Iterator[Path]:
@@ -180,8 +211,7 @@ def _evaluate(source: Path, arguments: list[str], figure: str = "", picture: Pat
         given = [str(source), *arguments, "--output", scratch, "--json", str(numbers), "--quiet"]
         evaluate.main(given, standalone_mode=False)
         if picture is not None:
-            with replacing(picture) as temporary:
-                shutil.copyfile(Path(scratch) / figure, temporary)
+            shutil.copyfile(Path(scratch) / figure, picture)
         return read_json(numbers)
 
 

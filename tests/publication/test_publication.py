@@ -159,6 +159,50 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
     assert "0.2 minutes" in text
 
 
+@pytest.mark.parametrize("error", [InputError("no data"), KeyboardInterrupt()])
+def test_a_release_that_fails_leaves_the_one_before(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    zoo, docs = tmp_path / "zoo", tmp_path / "docs"
+    for path in (zoo / "tiny_jet_ae" / "card.json", zoo / "tiny_jet_ae" / "other.txt", docs / "tiny_jet_ae.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}")
+    before = contents(tmp_path)
+    calls = []
+
+    def fail(source: Path, *_: Any) -> dict[str, Any]:
+        calls.append(source)
+        raise error
+
+    monkeypatch.setattr(building, "_evaluate", fail)
+    for place in (zoo, tmp_path / "new"):
+        with pytest.raises(type(error)):
+            building.build(run, place, "int8", pictures=docs)
+        assert contents(tmp_path) == before
+    assert len(calls) == 2
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_a_release_takes_the_place_of_the_one_before(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"onnx": {"refused": "no"}})
+    zoo, docs = tmp_path / "zoo", tmp_path / "docs"
+    (zoo / "tiny_jet_ae").mkdir(parents=True)
+    (zoo / "tiny_jet_ae" / "stale.npz").touch()
+    target = building.build(run, zoo, "int8", pictures=docs)
+    assert target == zoo / "tiny_jet_ae"
+    assert list(zoo.iterdir()) == [target]
+    assert [path.name for path in docs.iterdir()] == ["tiny_jet_ae.png"]
+    names = {"card.json", "config.json", GOLDEN, weights.WEIGHTS}
+    assert {path.name for path in target.iterdir()} == names
+    assert str(tmp_path) not in (target / "card.json").read_text()
+    assert verify(target).outputs < 1e-6
+
+
 def test_a_format_that_cannot_hold_a_model_is_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise RuntimeError("no such operation")
