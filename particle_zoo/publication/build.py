@@ -14,6 +14,7 @@ import pandas as pd
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json, replacing, write_json
+from particle_zoo.clusters import Clusters
 from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
 from particle_zoo.exporting.write import put
@@ -22,11 +23,14 @@ from particle_zoo.publication.exports import check_formats, exports
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.speed import speed
 from particle_zoo.training import recipe
-from particle_zoo.verification import TOLERANCE, named_inputs, outputs, verify, write_golden
-from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
+from particle_zoo.verification import GOLDEN, TOLERANCE, named_inputs, outputs, verify, write_golden
+from particle_zoo.weights import PARTS, WEIGHTS, Kernels, load_run, publish
 
 EXAMPLES = 4
 """Golden inputs of a model."""
+
+JETS_EACH = 8
+"""Jets in the place of one other example where outputs are compared: a jet is a few numbers."""
 
 SHOWN = 6
 """Losses on the way, which say how far a training was from its end."""
@@ -34,6 +38,9 @@ SHOWN = 6
 PROBES = 32
 """Examples on which packed weights are compared with those of the run."""
 
+
+BESIDE = ("baseline.parquet", *(name for parts in PARTS.values() for name in parts))
+"""Files that may lie beside weights and be large, golden values apart."""
 
 PICTURES = {
     "classifier": "confusion.png",
@@ -100,7 +107,7 @@ def _finished(
     """The card of a packed copy of a run, which gets its golden values meanwhile."""
     name = made.name
     full, packed = load_run(folder)[0], load_run(made)[0]
-    inputs, clusters = examples(packed, EXAMPLES)
+    inputs, clusters = _some(packed, EXAMPLES)
     # Of two nearly equal maxima one processor takes the one and another the other; un-pooling with indices shows which.
     without = ("reconstruction",) if getattr(packed.zoo_config, "use_indices", False) else ()
     write_golden(made, packed, inputs, clusters, without=without)
@@ -112,6 +119,7 @@ def _finished(
     return card | {
         # A run may be older than what is known of its model now.
         "limits": registry.info(name).limits,
+        "dataset": config["dataset"],
         "recipe": recipe.FOLDER.joinpath(f"{name}.yaml").read_text(),
         "training": {
             "command": f"python -m particle_zoo.train {name} --recipe",
@@ -127,15 +135,15 @@ def _finished(
         "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, before)},
         "scores": after,
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
-        "golden": {"examples": EXAMPLES, "tolerance": TOLERANCE},
-        **_times(made, card),
+        **_measured(made, card),
     }
 
 
 def measure(folders: Sequence[Path]) -> Iterator[Path]:
     """Put into the cards of published models how fast they are, and how large, fast and true their exports are.
 
-    The times are those of this machine as it is now; measure all models in a row while it does nothing else.
+    The times are those of this machine as it is now; measure all models in a row while it does nothing else. Sizes of the files
+    beside the weights and the number of golden examples are told anew, too.
 
     Args:
         folders: of published models, which are looked at before the first is measured.
@@ -152,14 +160,28 @@ def measure(folders: Sequence[Path]) -> Iterator[Path]:
             raise InputError(f"{folder} is no released model; give folders that release has written")
     for folder in folders:
         card = read_json(folder / "card.json", what="model card")
-        write_json(folder / "card.json", {**card, **_times(folder, card)})
+        write_json(folder / "card.json", {**card, **_measured(folder, card)})
         yield folder
 
 
-def _times(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
+def _measured(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """What a card says of the files beside it, and of this machine."""
     # Classifiers are judged on what their scores are of.
     dataset = recipe.read(card["name"]).dataset if card["task"] == "classifier" else None
-    return {"speed": speed(load_run(folder)[0]), "exports": exports(folder, dataset=dataset)}
+    with np.load(folder / GOLDEN) as golden:
+        n = next(len(golden[key]) for key in golden if key.startswith("inputs/"))
+    parts = {file: (folder / file).stat().st_size for file in BESIDE if (folder / file).is_file()}
+    return {
+        "parts_bytes": parts,
+        "golden": {"examples": n, "tolerance": TOLERANCE},
+        "speed": speed(load_run(folder)[0]),
+        "exports": exports(folder, dataset=dataset),
+    }
+
+
+def _some(model: Any, n: int, seed: int = 0) -> tuple[Any, Clusters | None]:
+    """So many `examples` of a model, or more where they are small."""
+    return examples(model, n * (JETS_EACH if registry.info(model.zoo_name).task == "compression" else 1), seed)
 
 
 def _checked(folder: Path, config: dict[str, Any]) -> str:
@@ -217,7 +239,7 @@ def _evaluate(source: Path, arguments: list[str], figure: str = "", picture: Pat
 
 def _changed(full: Any, packed: Any) -> dict[str, float]:
     """Root mean square of what packing changes of each output, in shares of the standard deviation of the output."""
-    inputs = named_inputs(full, examples(full, PROBES, seed=1)[0])
+    inputs = named_inputs(full, _some(full, PROBES, seed=1)[0])
     before, after = outputs(full, inputs), outputs(packed, inputs)
     return {key: float(np.sqrt(np.mean((after[key] - value) ** 2)) / np.std(value)) for key, value in before.items()}
 

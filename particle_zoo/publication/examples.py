@@ -12,8 +12,17 @@ from particle_zoo.clusters import Clusters
 CROP = 128
 """Side of the crops of camera frames, px."""
 
-JETS_EACH = 8
-"""Jets in the place of one image."""
+
+def example(model: Any) -> str:
+    """What one of the `examples` of a model is, in words."""
+    task = registry.info(model.zoo_name).task
+    if task == "compression":
+        return "a jet"
+    if task == "anomaly":
+        return f"a crop of {CROP} x {CROP} px"
+    if task == "deep_clustering":
+        return f"a patch of {model.zoo_config.size} x {model.zoo_config.size} px"
+    return "a cluster"
 
 
 def examples(model: Any, n: int, seed: int = 0) -> tuple[Any, Clusters | None]:
@@ -21,7 +30,7 @@ def examples(model: Any, n: int, seed: int = 0) -> tuple[Any, Clusters | None]:
 
     Args:
         model: a zoo model with fitted preprocessing.
-        n: clusters, crops or patches; eight times as many jets.
+        n: clusters, jets, crops or patches.
         seed: of the simulation.
 
     Returns:
@@ -31,7 +40,7 @@ def examples(model: Any, n: int, seed: int = 0) -> tuple[Any, Clusters | None]:
     if card.task == "compression":
         from particle_zoo.simulation import jets
 
-        return model.preprocess(jets.generate(JETS_EACH * n, seed)), None
+        return model.preprocess(jets.generate(n, seed)), None
     if card.task == "anomaly":
         return _crops(n, seed), None
     if card.task == "deep_clustering":

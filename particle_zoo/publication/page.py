@@ -8,6 +8,7 @@ from typing import Any
 
 from particle_zoo import registry
 from particle_zoo.cli import read_json
+from particle_zoo.publication.measures import meanings, taken_on
 from particle_zoo.training import recipe
 from particle_zoo.weights import shipped
 
@@ -56,7 +57,10 @@ def index(cards: list[Card]) -> str:
 
 
 def _weights(card: Card) -> str:
-    return f"{card['weights_bytes'] / 1e6:.2f} MB, {card['kernels']}" if "scores" in card else "none"
+    if "scores" not in card:
+        return "none"
+    needed = [size for file, size in card.get("parts_bytes", {}).items() if file in card.get("parts_sha256", {})]
+    return " + ".join(f"{size / 1e6:.2f}" for size in (card["weights_bytes"], *needed)) + f" MB, {card['kernels']}"
 
 
 def _inputs(card: Card) -> str:
@@ -93,13 +97,17 @@ def _published(card: Card, picture: bool) -> list[str]:
     unpacked = "; ".join(f"{metric} {_number(value)}" for (_, metric), value in before.items())
     losses = ", ".join(f"{_number(value)} ({epoch})" for epoch, value in training["losses"].items())
     speed = card["speed"]
+    # Cards of releases before this was told lack it.
+    one = speed.get("example")
     times = ", ".join(f"{ms:g} ms for a batch of {n}" for n, ms in speed["ms"].items())
     parts = [
         "\n".join(
             [
                 "## Scores\n",
                 f"```sh\n{card['scores_command']}\n```\n",
+                f"{taken_on(card)}\n",
                 _table(("method", "measure", "value", "95 % interval"), rows),
+                f"\n{meanings([row['metric'] for row in card['scores']])}",
             ]
         )
     ]
@@ -122,8 +130,10 @@ def _published(card: Card, picture: bool) -> list[str]:
                 f"{card['weights_bytes'] / 1e6:.2f} MB, kernels stored as {card['kernels']} and restored to float32 by `load`. That "
                 f"changes the outputs, in shares of their standard deviation (root mean square), by: {changed}. Before: {unpacked}."
                 + (_PEDESTAL if card["task"] == "anomaly" and card["kernels"] != "float32" else ""),
-                f"Speed on {speed['cores']} core{'s' * (speed['cores'] > 1)} of {speed['processor']}: {times}.",
-                f"`particle_zoo.verify({json.dumps(name)})` repeats {card['golden']['examples']} golden examples.",
+                *_beside(card),
+                f"Speed on {_cores(speed)}: {times}" + (f"; an example is {one}, preprocessed." if one else "."),
+                f"`particle_zoo.verify({json.dumps(name)})` repeats {card['golden']['examples']} golden examples"
+                + (f", each {one}." if one else "."),
             ]
         ),
     ]
@@ -134,6 +144,30 @@ _PEDESTAL = (
     " Level and noise of the pixels are rounded to steps of at most the standard error of a level, which is in these scores and not in "
     "that change."
 )
+
+BESIDE = {
+    "baseline.parquet": "training clusters by id and features, for `evaluate`",
+    "pedestal.npz": "level and noise of each pixel of the camera",
+    "calibration.json": "thresholds",
+}
+"""Files beside the weights, and what is in them."""
+
+
+def _beside(card: Card) -> list[str]:
+    """A line on the files beside the weights, with their sizes as far as the card knows them."""
+    sizes = card.get("parts_bytes", dict.fromkeys(card.get("parts_sha256", {})))
+    if not sizes:
+        return []
+    told = [
+        (f"{size / 1e6:.2f} MB of " if size is not None else "") + f"`{file}` ({BESIDE[file]})"
+        for file, size in sizes.items()
+    ]
+    return [f"Beside them: {', '.join(told)}."]
+
+
+def _cores(measured: Card) -> str:
+    return f"{measured['cores']} core{'s' * (measured['cores'] > 1)} of {measured['processor']}"
+
 
 FILES = {"onnx": "ONNX", "litert": "LiteRT", "litert_int8": "LiteRT, kernels as int8", "saved_model": "SavedModel"}
 """What the formats of exports are called."""
@@ -149,9 +183,11 @@ def _exports(card: Card) -> str:
         ms = entry["latency"]["ms"]
         changed = ", ".join(f"{key} {value:.1e}" for key, value in entry["difference"].items())
         rows.append((title, f"{entry['bytes'] / 1e6:.2f}", *(_ms(ms, n) for n in sizes), changed, _judged(entry)))
-    tried = next((entry["examples"] for entry in card["exports"].values() if "examples" in entry), None)
-    if tried is None:
+    first = next((entry for entry in card["exports"].values() if "examples" in entry), None)
+    if first is None:
         return "\n".join(["## Exports\n", *refused])
+    tried, latency = first["examples"], first["latency"]
+    rows.append(("Keras, preprocessing included", "", *(_ms(latency["keras_ms"], n) for n in sizes), "", ""))
     head = ("format", "MB", *(f"ms, batch of {n}" for n in sizes), "largest difference from Keras", "classes")
     return "\n".join(
         [
@@ -160,10 +196,14 @@ def _exports(card: Card) -> str:
             _table(head, rows),
             "",
             f"That is of the first row, and so with the other formats. On {tried['n']} examples ({tried['data']}), preprocessing "
-            "included; differences are shares of the largest output.",
+            f"included, on {_cores(latency)}; differences are shares of the largest output.",
+            *([_CAMERA] if card["task"] == "anomaly" else []),
             *refused,
         ]
     )
+
+
+_CAMERA = "An example is a whole frame here. Level and noise of each pixel of the camera are inside every file, which is why they are so large."
 
 
 def _source(data: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from particle_zoo.diagnosis.devices import processor
-from particle_zoo.publication.examples import examples
+from particle_zoo.publication.examples import example, examples
 from particle_zoo.training.run_folder import versions
 
 BATCHES = (1, 32)
@@ -21,7 +21,7 @@ def speed(model: Any) -> dict[str, Any]:
     """Milliseconds from inputs to outputs by batch size, medians of `REPEATS` calls of the compiled network.
 
     Returns:
-        `ms` by batch size, `processor`, `cores` and `versions`.
+        `ms` by batch size, `example`, what a batch has that many of, `processor`, `cores` and `versions`.
     """
     found: dict[str, float] = {}
     for n in BATCHES:
@@ -34,4 +34,10 @@ def speed(model: Any) -> dict[str, Any]:
         # The first call compiles.
         found[str(n)] = round(1000 * statistics.median(taken[1:]), 3)
     here = processor()
-    return {"ms": found, "processor": here["model"], "cores": here["usable_cores"], "versions": versions()}
+    return {
+        "ms": found,
+        "example": example(model),
+        "processor": here["model"],
+        "cores": here["usable_cores"],
+        "versions": versions(),
+    }

@@ -14,17 +14,15 @@ import numpy as np
 import pytest
 
 import particle_zoo
-from particle_zoo import InputError, registry, weights
-from particle_zoo.cards import cards
+from particle_zoo import InputError, weights
 from particle_zoo.cli import read_json, write_json
 from particle_zoo.exporting.formats import FORMATS, Format
-from particle_zoo.plots import architecture as drawing
 from particle_zoo.plots.architecture import architecture, shapes
 from particle_zoo.publication import build as building
 from particle_zoo.publication import exports as exporting
 from particle_zoo.publication.examples import examples
 from particle_zoo.publication.headline import headline
-from particle_zoo.publication.page import card_of, index, page
+from particle_zoo.publication.page import page
 from particle_zoo.release import release
 from particle_zoo.training import recipe
 from particle_zoo.verification import GOLDEN, verify
@@ -138,6 +136,7 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
     assert card["packing"]["output_difference"]["output"] < 0.01
     assert card["scores_command"] == "python -m particle_zoo.evaluate tiny_jet_ae --limit 100"
     assert set(card["speed"]["ms"]) == {"1", "32"}
+    assert card["golden"]["examples"] == 32
     files = card["exports"]
     assert set(files) == {"onnx", "litert", "litert_int8", "saved_model"}
     for kind in ("onnx", "litert", "saved_model"):
@@ -154,9 +153,16 @@ def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Pat
         "Limits and misuse",
         "tiny_jet_ae.png",
         "GeV",
+        "an example is a jet, preprocessed.",
+        "repeats 32 golden examples, each a jet.",
+        "On the first 100 jets of the test split of jets/simulated.",
+        "Mean square error: of the normalised variables",
     ):
         assert said in text
     assert "0.2 minutes" in text
+    latency = files["onnx"]["latency"]
+    assert f"| Keras, preprocessing included |  | {latency['keras_ms']['1']:.3g} |" in text
+    assert f"preprocessing included, on {latency['cores']} core" in text
 
 
 @pytest.mark.parametrize("error", [InputError("no data"), KeyboardInterrupt()])
@@ -276,35 +282,7 @@ def test_a_run_that_is_not_of_the_recipe_is_refused(
     assert not (tmp_path / "zoo").exists()
 
 
-# --- Pages ---
-
-
-def test_pages_without_weights_say_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("particle_zoo.publication.page.shipped", list)
-    jets, image_only = card_of("ae_25d_z8"), card_of("effnet_ae_mask25_imagehead")
-    assert "train ae_25d_z8 --manual-dir DIR --publish" in page(jets, picture=False)
-    assert "train effnet_ae_mask25_imagehead --publish" in page(image_only, picture=False)
-    assert "| [ae_25d_z8](ae_25d_z8.md) |" in index([jets, image_only])
-
-
-COMPANION = Path(weights.__file__).parents[1] / "weights" / weights.COMPANION
-
-
-def test_committed_pages_are_those_that_the_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # To build and draw every model takes most of a minute.
-    drawn: list[str] = []
-    monkeypatch.setattr(registry, "build", lambda name, **_: name)
-    monkeypatch.setattr(drawing, "architecture", lambda name, _: drawn.append(name))
-    folder = Path(weights.__file__).parents[1] / "docs" / "models"
-    for picture in folder.glob("*.png"):
-        (tmp_path / picture.name).touch()
-    cards.main(["--output", str(tmp_path)], standalone_mode=False)
-    assert drawn == particle_zoo.list_models()
-    for name in drawn:
-        # Of the companion, which need not be installed where this runs, the card is not at hand.
-        if not (COMPANION / name).exists():
-            assert (folder / f"{name}.md").read_text() == (tmp_path / f"{name}.md").read_text(), name
-        assert (folder / f"{name}_architecture.png").stat().st_size > 1000
+# --- What is shipped, and examples ---
 
 
 @pytest.mark.parametrize("path", sorted(path for place in weights.shipped() for path in place.glob("*/card.json")))
@@ -312,7 +290,8 @@ def test_a_shipped_card_is_complete(path: Path) -> None:
     card = read_json(path)
     assert card["limits"] == particle_zoo.info(card["name"]).limits != ""
     losses = [*card["training"]["losses"].values()]
-    assert losses[-1] < losses[0]
+    # A recipe of one epoch has one loss.
+    assert losses[-1] < losses[0] or len(losses) == 1
     assert ("ended" in card["training"]) == (card["task"] == "deep_clustering")
     assert card["recipe"] == (recipe.FOLDER / f"{card['name']}.yaml").read_text()
     assert card["weights_sha256"] == weights.sha256(path.parent / weights.WEIGHTS)
