@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def test_a_notebook_is_short_checks_itself_and_shows_its_outputs(path: Path) -> 
     assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
     assert not [o for cell in code for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
     assert str(Path.home()) not in path.read_text()
+    # Only what is printed: a picture may hold any letters.
+    assert not [o for cell in code for o in cell.outputs if tempfile.gettempdir() in o.get("text", "")]
 
 
 @pytest.fixture(scope="function" if ALL else "module")
@@ -52,6 +55,8 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
         "PARTICLE_ZOO_PATH": str(ROOT / "weights" / "particle_zoo_weights"),
         "PARTICLE_ZOO_HOME": str(home / "zoo"),
         "TFDS_DATA_DIR": str(home / "tfds"),
+        # Those that write files make a folder there.
+        "TMPDIR": str(home),
     }
     manager = KernelManager()
     manager.start_kernel(env={**os.environ, **own})
@@ -75,3 +80,5 @@ def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, kernel: 
     finally:
         client.kc.stop_channels()
     assert all(cell.execution_count for cell in book.cells if cell.cell_type == "code")
+    # What lies beside a notebook would stop its second run.
+    assert not list(tmp_path.iterdir())
