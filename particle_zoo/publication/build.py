@@ -39,7 +39,6 @@ SHOWN = 6
 PROBES = 32
 """Examples on which packed weights are compared with those of the run."""
 
-
 BESIDE = ("baseline.parquet", *(name for parts in PARTS.values() for name in parts))
 """Files that may lie beside weights and be large, golden values apart."""
 
