@@ -116,7 +116,7 @@ def test_without_validation_a_card_has_the_losses_of_the_training_and_how_a_clus
     card = read_json(building.build(run, tmp_path / "zoo", "float16", limit=100) / "card.json")
     assert (card["training"]["validated"], card["training"]["losses"]) == (False, {"1": 3.0, "2": 2.0})
     text = page(card, picture=False)
-    assert "Training loss (after epoch): 3 (1), 2 (2). The clustering that followed ended since 0.07%" in text
+    assert "Training loss (after epoch): 3 (1), 2 (2). The clustering that followed ended: 0.07%" in text
 
 
 def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Path, tmp_path: Path) -> None:
