@@ -128,7 +128,7 @@ def _published(card: Card, picture: bool) -> list[str]:
                 f"{minutes:.3g} minutes on {training['processor']} (wall time); {versions}. "
                 f"{'Validation' if training.get('validated', True) else 'Training'} loss (after epoch): {losses}."
                 + (f" The clustering that followed ended: {training['ended']}." if "ended" in training else "")
-                + "".join(f" Warning: {alarm}." for alarm in card["metrics"].get("alarms", ())),
+                + "".join(f" Warning: {alarm}." for alarm in card.get("metrics", {}).get("alarms", ())),
             ]
         ),
         "\n".join(

@@ -195,7 +195,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 def test_a_release_takes_the_place_of_the_one_before(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"onnx": {"refused": "no"}})
+    monkeypatch.setattr(building, "exports", lambda folder, **_: {"onnx": {"refused": "no"}})
     zoo, docs = tmp_path / "zoo", tmp_path / "docs"
     (zoo / "tiny_jet_ae").mkdir(parents=True)
     (zoo / "tiny_jet_ae" / "stale.npz").touch()
@@ -225,7 +225,9 @@ def test_data_that_are_missing_are_no_property_of_a_format(run: Path) -> None:
 
 
 def test_times_are_taken_anew_and_all_else_stays(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"onnx": {"refused": f"{folder.name} {dataset}"}})
+    monkeypatch.setattr(
+        building, "exports", lambda folder, dataset, **_: {"onnx": {"refused": f"{folder.name} {dataset}"}}
+    )
     release.main([str(run), "--into", str(tmp_path / "zoo"), "--kernels", "float16"], standalone_mode=False)
     path = tmp_path / "zoo" / "tiny_jet_ae" / "card.json"
     before = read_json(path)
@@ -247,12 +249,14 @@ def test_times_are_taken_anew_and_all_else_stays(run: Path, tmp_path: Path, monk
 def test_exports_of_a_classifier_are_tried_on_what_its_scores_are_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"dataset": dataset})
+    monkeypatch.setattr(
+        building, "exports", lambda folder, dataset, examples: {"dataset": dataset, "examples": examples}
+    )
     monkeypatch.setattr(building, "speed", lambda model: {})
     place = next(folder / "tiny_cnn" for folder in weights.shipped() if (folder / "tiny_cnn").exists())
     folder = shutil.copytree(place, tmp_path / "tiny_cnn")
     assert list(building.measure([folder])) == [folder]
-    assert read_json(folder / "card.json")["exports"] == {"dataset": "ccd_clusters/simulated"}
+    assert read_json(folder / "card.json")["exports"] == {"dataset": "ccd_clusters/simulated", "examples": 100}
 
 
 def test_missing_packages_are_told_before_anything_is_written(
