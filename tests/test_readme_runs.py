@@ -61,7 +61,7 @@ ELSEWHERE = {
     "--protocol": "tests/training/test_commands.py",
     "--precision": "tests/training/test_commands.py",
     "--profile": "tests/training/test_anomaly_training.py",
-    "cards": "tests/publication/test_publication.py",
+    "cards": "tests/publication/test_pages.py",
     "doctor": "tests/diagnosis/test_doctor.py",
     "release": "tests/publication/test_publication.py",
 }
