@@ -22,10 +22,11 @@ from particle_zoo.publication.examples import examples
 from particle_zoo.publication.exports import EXAMPLES as EXPORTED
 from particle_zoo.publication.exports import check_formats, exports
 from particle_zoo.publication.headline import headline
+from particle_zoo.publication.page import BESIDE
 from particle_zoo.publication.speed import speed
 from particle_zoo.training import recipe
 from particle_zoo.verification import GOLDEN, TOLERANCE, named_inputs, outputs, verify, write_golden
-from particle_zoo.weights import PARTS, WEIGHTS, Kernels, load_run, publish
+from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
 
 EXAMPLES = 4
 """Golden inputs of a model."""
@@ -38,9 +39,6 @@ SHOWN = 6
 
 PROBES = 32
 """Examples on which packed weights are compared with those of the run."""
-
-BESIDE = ("baseline.parquet", *(name for parts in PARTS.values() for name in parts))
-"""Files that may lie beside weights and be large, golden values apart."""
 
 PICTURES = {
     "classifier": "confusion.png",
