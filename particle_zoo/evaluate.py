@@ -167,18 +167,18 @@ def _classifier(
 
     truth = class_index(clusters, classes)
     probability = classifier.probabilities(model, clusters)
-    scores = classifier.scores(truth, probability.argmax(1), classes)
+    scores = _scores(truth, probability.argmax(1), classes)
     reference = baseline.restore(folder / "baseline.parquet")
     features = reference.drop(columns=["id", "label", "digest"])
     rivals = baseline.predict(features, reference["label"].to_numpy(), clusters, classes, seed)
-    others = {name: classifier.scores(truth, predicted, classes) for name, predicted in rivals.items()}
+    others = {name: _scores(truth, predicted, classes) for name, predicted in rivals.items()}
     seen = baseline.trained_on(reference, clusters)
 
     rows: list[tuple[Any, ...]] = [
-        (name, found["accuracy"], found["balanced_accuracy"])
+        (name, *(_around(found[key], found["intervals"][key]) for key in ("accuracy", "balanced_accuracy")))
         for name, found in {model.zoo_name: scores, **others}.items()
     ]
-    table(f"{scores['n']} clusters", ("method", "accuracy", "balanced accuracy"), rows)
+    table(f"{scores['n']} clusters, with 95 % intervals", ("method", "accuracy", "balanced accuracy"), rows)
     table(
         "confusion matrix (rows: truth)",
         ("class", *classes, "precision", "recall"),
@@ -192,6 +192,17 @@ def _classifier(
     classification.reliability(truth, probability, classes, plots / "reliability.png")
     click.echo(f"figure: {plots / 'confusion.png'}\nfigure: {plots / 'reliability.png'}")
     return {**scores, "trained_on": seen, "baselines": others}
+
+
+def _scores(truth: Any, predicted: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    from particle_zoo.evaluation import classifier
+
+    found = classifier.scores(truth, predicted, classes)
+    return {**found, "intervals": classifier.intervals(found["confusion_matrix"])}
+
+
+def _around(value: float, interval: list[float]) -> str:
+    return f"{value:.4f} [{interval[0]:.4f}, {interval[1]:.4f}]"
 
 
 def _variational(model: Any, clusters: Any, folder: Path, plots: Path, seed: int) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy as np
 
 SHAPE = (64, 96)
 
+TRAINED = (80, 104)
+"""Of the frames that trainings see."""
+
 Spot = tuple[int, int, float]
 """Row and column of the middle, and counts of light."""
 
@@ -23,6 +26,11 @@ def frames(n: int, seed: int, spots: Sequence[Sequence[Spot]] = (), shape: tuple
         for middle, across, light in own:
             image += light / (18 * np.pi) * np.exp(-((row - middle) ** 2 + (col - across) ** 2) / 18)
     return np.round(images).astype(np.uint16)
+
+
+def dark(n: int, seed: int) -> np.ndarray:
+    """(n, rows, cols) uint16 `frames` without light, of the shape `TRAINED`."""
+    return frames(n, seed, shape=TRAINED)
 
 
 def write_run(

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 import particle_zoo
-from particle_zoo.cli import read_json
 from tests import export_runs
 from tests.conftest import eager_steps
+from tests.desk import Desk
 from tests.forms import ALL
 from tests.readers_files import write_files
 from tests.test_docs import BLOCK, ROOT, command_of, commands, commands_of
@@ -25,16 +25,6 @@ SECTIONS = re.split(r"^(?=## )", (ROOT / "README.md").read_text(), flags=re.MULT
 
 REPEATED = ("How good is it?",)
 """Sections of results, most of whose commands are those of other sections: these are not run again."""
-
-STAND_INS = {
-    "vae": "tiny_vae",
-    "pedestal_ae": "tiny_pedestal_ae",
-    "idec": "tiny_dec",
-    "effnet_ae_mask25": "tiny_effnet_ae",
-    "effnet_classifier": "tiny_effnet_classifier",
-    "ae_3d_200": "tiny_jet_ae",
-}
-"""Small models of the same families."""
 
 ELSEWHERE = {
     "benchmark anomaly": "tests/evaluation/test_anomaly_study_parts.py",
@@ -68,19 +58,6 @@ ELSEWHERE = {
 }
 """Tests that run a command, or one with an option, as words of its line."""
 
-SMALLER = {
-    "train cnn": "--set pretrain_epochs=0",
-    "train ccd_clusters": "--epochs 1 --limit 24 --batch-size 8",
-    "train timepix3_clusters": "--epochs 1 --batch-size 8 --set epoch_clusters=32 --set watch_clusters=16 --set fresh_statistics=32",
-    "train timepix1_clusters": "--epochs 1 --limit 32 --batch-size 8",
-    "train camera_frames": "--epochs 1",
-    "train patches": "--epochs 1 --set cluster_steps=6 --set k=3",
-    "train jets": "--epochs 2 --limit 300 --batch-size 100",
-    "search ccd_clusters": "--epochs 1 --limit 24 --trials 2",
-    "simulate": "--n 300",
-}
-"""Options that are added to a command on a data set; of two values the last one counts."""
-
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -97,59 +74,12 @@ def title(section: str) -> str:
     return section.partition("\n")[0].lstrip("# ")
 
 
-class Desk:
-    """A reader's place of work: the commands of a section, on stand-ins."""
-
-    def __init__(self, places: dict[str, Path]) -> None:
-        self.places = places
-        self.runs: dict[str, list[str]] = {}
-        """Options that name the data of runs trained on files in the place of a simulated set."""
-
-    def adapted(self, words: list[str]) -> list[str]:
-        """A command in its small form."""
-        words = [STAND_INS.get(word, word) for word in words]
-        name, place = words[0].split(".")[-1], self._place(words)
-        own = self.places.get(place)
-        if "ae_27d_z14" in words:
-            own = self.places["xaod"]
-        files = {"DIR": own, "OTHER": own, "CROPS": self.places["patches"], "CHIP": "typical"}
-        words = [str(files.get(word, word)) for word in words]
-        if "--dataset" not in words and name in ("train", "search", "evaluate", "embed"):
-            words += self._data(words, name, place)
-        smaller = [SMALLER.get(key, "") for key in (name, f"{name} {place}", " ".join([name, *words[1:2]]))]
-        return [*words, *" ".join(smaller).split()]
-
-    def _place(self, words: list[str]) -> str:
-        """Whose files a command reads, "" for none."""
-        dataset = ""
-        if "--dataset" in words:
-            dataset = words[words.index("--dataset") + 1]
-        elif Path(words[1], "config.json").exists():
-            dataset = read_json(Path(words[1], "config.json"))["dataset"]
-        elif words[1] in particle_zoo.list_models():
-            dataset = particle_zoo.info(words[1]).default_dataset
-        place = dataset.partition("/")[0]
-        return "patches" if place == "camera_frames" and "tiny_dec" in words else place
-
-    def _data(self, words: list[str], name: str, place: str) -> list[str]:
-        """Files in the place of a simulated set."""
-        if words[1] not in particle_zoo.list_models():
-            return self.runs.get(words[1], [])
-        config = "damic_labelled" if place == "ccd_clusters" else "files"
-        where = ["--manual-dir", str(self.places[place])]
-        if name == "train" and "--output" in words:
-            self.runs[words[words.index("--output") + 1]] = where
-        return ["--dataset", f"{place.replace('patches', 'camera_frames')}/{config}", *where]
-
-
 def left_out(words: list[str], others: list[list[str]], section: str) -> bool:
-    """What the small form does not run: results that other sections make, and trainings of simulated data that nothing follows."""
+    """What the small form does not run: results that other sections make, and long trainings of simulated data that nothing follows."""
     if ALL:
         return False
-    ends = words[0] == "particle_zoo.train" and not {"--output", "--dataset", "--publish"} & {*words}
-    # Of a section without any other command one is run all the same.
-    alone = "KERAS_BACKEND" in section
-    return (title(section) in REPEATED and words[:2] in others) or (ends and not alone)
+    ends = words[0] == "particle_zoo.train" and {"tiny_cnn", "--output", "--dataset", "--publish"}.isdisjoint(words)
+    return ends or (title(section) in REPEATED and words[:2] in others)
 
 
 def commands_in(section: str) -> list[list[str]]:

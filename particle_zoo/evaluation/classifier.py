@@ -14,6 +14,9 @@ from particle_zoo.pipelines.examples import transformed
 BATCH = 128
 """Most clusters at a time."""
 
+RESAMPLES = 2000
+"""Of the evaluated clusters, for an interval."""
+
 
 def logits(model: Any, clusters: Clusters, symmetry: np.ndarray | None = None) -> np.ndarray:
     """(n, classes) float32 model outputs; image i turned by symmetry `symmetry[i]` of the square if given."""
@@ -72,3 +75,18 @@ def scores(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> 
         "recall": dict(zip(classes, recall.tolist(), strict=True)),
         "confusion_matrix": matrix.tolist(),
     }
+
+
+def intervals(matrix: Sequence[Sequence[int]] | np.ndarray) -> dict[str, list[float]]:
+    """95 % intervals of `accuracy` and `balanced_accuracy`, lower end first, from resampling the clusters of a confusion matrix.
+
+    Percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993). As in `scores`, a class without an example counts in
+    no mean, nor does one in a resample without it.
+    """
+    counts = np.asarray(matrix)
+    n = counts.sum()
+    drawn = np.random.default_rng(0).multinomial(n, counts.ravel() / n, RESAMPLES).reshape(RESAMPLES, *counts.shape)
+    right, support = drawn.diagonal(axis1=1, axis2=2), drawn.sum(axis=2)
+    recall = np.divide(right, support, out=np.zeros(right.shape), where=support > 0)
+    values = {"accuracy": right.sum(1) / n, "balanced_accuracy": recall.sum(1) / (support > 0).sum(1)}
+    return {key: np.quantile(value, [0.025, 0.975]).tolist() for key, value in values.items()}

@@ -19,7 +19,6 @@ from particle_zoo.diagnosis.devices import processor
 from particle_zoo.errors import InputError
 from particle_zoo.exporting.write import put
 from particle_zoo.publication.examples import examples
-from particle_zoo.publication.exports import EXAMPLES as EXPORTED
 from particle_zoo.publication.exports import check_formats, exports
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.page import BESIDE
@@ -49,9 +48,6 @@ PICTURES = {
     "deep_clustering": "clusters_evaluated.png",
 }
 """Figure of `evaluate` that stands for a model, by task."""
-
-FRAMES = 10
-"""What exports of camera models are tried on: a whole frame takes a second in each of five runtimes."""
 
 
 def build(
@@ -133,7 +129,7 @@ def _finished(
         },
         "kernels": kernels,
         "weights_bytes": (made / WEIGHTS).stat().st_size,
-        "packing": {"output_difference": _changed(full, packed), "scores_before": _of(name, before)},
+        "packing": {"output_difference": _changed(full, packed), "scores_before": _own(before, name, folder.name)},
         "scores": after,
         "scores_command": " ".join(["python -m particle_zoo.evaluate", name, *arguments]),
         **_measured(made, card),
@@ -176,7 +172,7 @@ def _measured(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
         "parts_bytes": parts,
         "golden": {"examples": n, "tolerance": TOLERANCE},
         "speed": speed(load_run(folder)[0]),
-        "exports": exports(folder, dataset=dataset, examples=FRAMES if card["task"] == "anomaly" else EXPORTED),
+        "exports": exports(folder, dataset=dataset),
     }
 
 
@@ -245,6 +241,10 @@ def _changed(full: Any, packed: Any) -> dict[str, float]:
     return {key: float(np.sqrt(np.mean((after[key] - value) ** 2)) / np.std(value)) for key, value in before.items()}
 
 
-def _of(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the model, or of its latent vector; rivals do not depend on its weights."""
-    return [row for row in rows if row["method"] in (name, "latent mean")]
+def _own(rows: list[dict[str, Any]], name: str, folder: str) -> list[dict[str, Any]]:
+    """Rows of the model, or of its latent vector; rivals do not depend on its weights.
+
+    An evaluation on frames calls a run by its folder.
+    """
+    called = {name: name, folder: name, "latent mean": "latent mean"}
+    return [{**row, "method": called[row["method"]]} for row in rows if row["method"] in called]

@@ -11,8 +11,12 @@ import click
 from particle_zoo.errors import FormatRefusedError
 from particle_zoo.exporting.formats import FORMATS
 from particle_zoo.exporting.write import check_backend, export
+from particle_zoo.weights import task_of
 
 EXAMPLES = 100
+
+FRAMES = 10
+"""Examples of camera models: a whole frame takes a second in each of five runtimes."""
 
 KEPT = ("bytes", "difference", "rms", "agreement", "accuracy", "accuracy_keras", "latency", "versions")
 """Of an entry of NAME.export.json."""
@@ -29,13 +33,12 @@ def check_formats() -> None:
         form.check()
 
 
-def exports(folder: Path, *, dataset: str | None = None, examples: int = EXAMPLES) -> dict[str, dict[str, Any]]:
+def exports(folder: Path, *, dataset: str | None = None) -> dict[str, dict[str, Any]]:
     """Export a model in every format, run each file in its own runtime beside Keras, and throw it away.
 
     Args:
         folder: published, or of a run.
         dataset: NAME[/CONFIG] whose test split the files are tried on; None for examples simulated anew.
-        examples: how many.
 
     Returns:
         By format what is in `KEPT`; `refused`, a sentence, where the format cannot hold the graph or says something else.
@@ -44,12 +47,13 @@ def exports(folder: Path, *, dataset: str | None = None, examples: int = EXAMPLE
         InputError: unusable weights or data.
     """
     found: dict[str, dict[str, Any]] = {}
+    n = FRAMES if task_of(folder) == "anomaly" else EXAMPLES
     options = {"dataset": dataset, "data_dir": None, "manual_dir": None, "split": "test"}
     for kind in FORMATS:
         click.echo(f"export {folder} as {kind}", err=True)
         with tempfile.TemporaryDirectory(prefix="particle-zoo.") as scratch:
             try:
-                entry = export(folder, kind, Path(scratch), examples=examples, seed=0, force=False, options=options)
+                entry = export(folder, kind, Path(scratch), examples=n, seed=0, force=False, options=options)
             except FormatRefusedError as error:
                 found[kind] = {"refused": str(error)}
                 continue

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from scipy.stats import binomtest
-
-RESAMPLES = 2000
 
 NORMAL = 1.96
 """Standard errors on each side of a mean in its 95 % interval."""
@@ -37,14 +34,8 @@ def row(method: str, metric: str, value: float | None, low: float | None = None,
 
 def _classifier(name: str, found: dict[str, Any]) -> Iterator[Row]:
     for method, scores in {name: found, **found["baselines"]}.items():
-        matrix = np.array(scores["confusion_matrix"])
-        drawn = np.random.default_rng(0).multinomial(matrix.sum(), matrix.ravel() / matrix.sum(), RESAMPLES)
-        drawn = drawn.reshape(RESAMPLES, *matrix.shape)
-        right = drawn.diagonal(axis1=1, axis2=2)
-        # A resample may have no cluster of a rare class.
-        recall = right / np.maximum(drawn.sum(axis=2), 1)
-        for metric, values in (("accuracy", right.sum(1) / matrix.sum()), ("balanced_accuracy", recall.mean(1))):
-            yield row(method, metric.replace("_", " "), scores[metric], *np.quantile(values, [0.025, 0.975]).tolist())
+        for metric, around in scores["intervals"].items():
+            yield row(method, metric.replace("_", " "), scores[metric], *around)
 
 
 def _variational(name: str, found: dict[str, Any]) -> Iterator[Row]:

@@ -16,6 +16,7 @@ import pytest
 import particle_zoo
 from particle_zoo import InputError, weights
 from particle_zoo.cli import read_json, write_json
+from particle_zoo.evaluation.classifier import intervals
 from particle_zoo.exporting.formats import FORMATS, Format
 from particle_zoo.plots.architecture import architecture, shapes
 from particle_zoo.publication import build as building
@@ -36,14 +37,20 @@ def by(rows: list[dict[str, Any]], metric: str) -> dict[str, dict[str, Any]]:
 
 
 def test_intervals_of_a_classifier_are_those_of_its_confusion_matrix() -> None:
-    scores = {"accuracy": 0.9, "balanced_accuracy": 0.875, "confusion_matrix": [[60, 0, 0], [5, 15, 0], [0, 5, 15]]}
-    majority = {"accuracy": 0.6, "balanced_accuracy": 1 / 3, "confusion_matrix": [[60, 0, 0], [20, 0, 0], [20, 0, 0]]}
+    scores = {"accuracy": 0.9, "balanced_accuracy": 0.875, "intervals": intervals([[60, 0, 0], [5, 15, 0], [0, 5, 15]])}
+    majority = {
+        "accuracy": 0.6,
+        "balanced_accuracy": 1 / 3,
+        "intervals": intervals([[60, 0, 0], [20, 0, 0], [20, 0, 0]]),
+    }
     rows = headline("classifier", "cnn", {**scores, "baselines": {"majority class": majority}})
     ours, theirs = by(rows, "accuracy")["cnn"], by(rows, "accuracy")["majority class"]
     # Binomial: 0.9 +- 1.96 * 0.03 for 100 clusters.
     assert (ours["low"], ours["high"]) == (pytest.approx(0.84, abs=0.015), pytest.approx(0.96, abs=0.015))
     assert theirs["high"] < ours["low"]
     assert by(rows, "balanced accuracy")["majority class"]["low"] == pytest.approx(1 / 3)
+    # A class of which there is nothing is left out of the mean.
+    assert intervals([[8, 0], [0, 0]]) == {"accuracy": [1, 1], "balanced_accuracy": [1, 1]}
 
 
 def test_a_share_has_wilsons_interval() -> None:
@@ -117,6 +124,15 @@ def test_without_validation_a_card_has_the_losses_of_the_training_and_how_a_clus
     assert (card["training"]["validated"], card["training"]["losses"]) == (False, {"1": 3.0, "2": 2.0})
     text = page(card, picture=False)
     assert "Training loss (after epoch): 3 (1), 2 (2). The clustering that followed ended: 0.07%" in text
+
+
+def test_before_packing_a_run_is_called_by_its_folder_or_its_model() -> None:
+    interval = {"value": 0.9, "low": 0.8, "high": 1.0}
+    methods = {key: {"retention": interval, "efficiency": interval} for key in ("R", "no network")}
+    rows = headline("anomaly", "pedestal_ae", {"equal_area": {"methods": methods}})
+    found = building._own(rows, "pedestal_ae", "R")
+    assert [row["method"] for row in found] == ["pedestal_ae"] * 2
+    assert found[0]["metric"] == "light kept, equal area"
 
 
 def test_a_published_run_verifies_and_its_card_says_where_it_comes_from(run: Path, tmp_path: Path) -> None:

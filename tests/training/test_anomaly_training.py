@@ -23,20 +23,13 @@ from particle_zoo.evaluation.anomaly.leak import leak, spots
 from particle_zoo.train import train
 from particle_zoo.training import anomaly
 from particle_zoo.weights import publish
-from tests.camera_runs import frames
+from tests.camera_runs import TRAINED, dark
 from tests.conftest import eager_steps
-
-SHAPE = (80, 104)
 
 NARROW = {"dilation": 2, "merge": 0, "widths": [2.0]}
 """Regions of a small frame must not all run into each other."""
 
 COUNTS = 10_000.0
-
-
-def dark(n: int, seed: int) -> np.ndarray:
-    """(n, rows, cols) uint16 white noise."""
-    return frames(n, seed, shape=SHAPE)
 
 
 def write_frames(folder: Path, train: int = 16, calibration: int = 10, test: int = 4) -> Path:
@@ -132,11 +125,11 @@ def test_the_parts_of_a_frame_add_up(detector: AnomalyDetector) -> None:
 
 def test_light_becomes_a_region_with_its_counts(detector: AnomalyDetector) -> None:
     frame = dark(1, 9)[0].astype(float)
-    light = spots(SHAPE, 3.0, COUNTS, np.random.default_rng(0))
+    light = spots(TRAINED, 3.0, COUNTS, np.random.default_rng(0))
     # One of four: medians of rows and columns would take some light of all of them.
     light[36:] = light[:, 36:] = 0
     found = detector.regions(np.round(frame + light).astype(np.uint16), rate=1.0)
-    row, col = np.unravel_index(light.argmax(), SHAPE)
+    row, col = np.unravel_index(light.argmax(), TRAINED)
     brightest = found.table.iloc[0]
     assert brightest["integral"] == pytest.approx(COUNTS, rel=0.1)
     assert (brightest["row"], brightest["col"]) == pytest.approx((row + 0.5, col + 0.5), abs=1)
@@ -161,7 +154,7 @@ def test_a_published_run_is_found_by_name_with_all_its_parts(run: Path, detector
     # Less than the pedestal of 16 frames is uncertain by.
     assert 0 < difference.std() < detector.pedestal.noise / np.sqrt(16)
     model = particle_zoo.load("tiny_pedestal_ae", weights=run)
-    assert model.preprocess(CameraFrames.from_array(dark(2, 9))).shape == (2, *SHAPE, 1)
+    assert model.preprocess(CameraFrames.from_array(dark(2, 9))).shape == (2, *TRAINED, 1)
 
 
 @pytest.mark.parametrize("part", ["pedestal.npz", "calibration.json"])
@@ -237,7 +230,7 @@ def test_frames_with_light_are_no_pedestals(tmp_path: Path, split: str) -> None:
     folder = write_frames(tmp_path / "camera")
     path = folder / f"pedestal_{split}" / "frames.npy"
     frames = np.load(path)
-    light = spots(SHAPE, 3.0, COUNTS, np.random.default_rng(0))
+    light = spots(TRAINED, 3.0, COUNTS, np.random.default_rng(0))
     frames[2] += np.round(light).astype(np.uint16)
     np.save(path, frames)
     with pytest.raises(InputError, match=r"frames.npy, frame 2 is no pedestal: it has light around row \d+"):

@@ -24,13 +24,6 @@ from particle_zoo.weights import publish
 from tests.training.command_line import TINY, invoke, shell
 
 
-@pytest.fixture(scope="module")
-def source(one_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Options that name labelled clusters, prepared once."""
-    prepared = tmp_path_factory.mktemp("prepared")
-    return ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", one_layout, "--data-dir", prepared]
-
-
 def test_train_writes_the_whole_run_folder(trained: Path) -> None:
     names = {p.name for p in trained.iterdir()}
     assert {

@@ -12,14 +12,7 @@ from particle_zoo import registry
 from particle_zoo.detectors.camera import CameraFrames, PedestalModel
 from particle_zoo.training import injection
 from particle_zoo.training.frame_crops import FrameCrops
-from tests.camera_runs import frames
-
-SHAPE = (80, 104)
-
-
-def dark(n: int, seed: int) -> np.ndarray:
-    """(n, rows, cols) uint16 white noise."""
-    return frames(n, seed, shape=SHAPE)
+from tests.camera_runs import TRAINED, dark
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +58,7 @@ def test_crops_are_cut_from_normalised_frames(pedestal: PedestalModel) -> None:
 
 
 def test_denoising_sees_the_same_frames_with_light(pedestal: PedestalModel) -> None:
-    masked = replace(pedestal, hot=np.random.default_rng(0).random(SHAPE) < 0.2)
+    masked = replace(pedestal, hot=np.random.default_rng(0).random(TRAINED) < 0.2)
     plain = np.concatenate([crops(masked, crop=104).batch(step)[0] for step in range(6)])
     parts = [crops(masked, crop=104, objective="denoise").batch(step) for step in range(6)]
     inputs, targets = (np.concatenate([part[i] for part in parts]) for i in (0, 1))

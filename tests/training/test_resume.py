@@ -21,13 +21,6 @@ from particle_zoo.training.checkpoint import Checkpoint, earlier_seconds
 from tests.training.command_line import TINY, invoke, shell
 
 
-@pytest.fixture(scope="module")
-def source(one_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Options that name labelled clusters, prepared once."""
-    prepared = tmp_path_factory.mktemp("prepared")
-    return ["--dataset", "ccd_clusters/damic_labelled", "--manual-dir", one_layout, "--data-dir", prepared]
-
-
 @pytest.mark.usefixtures("forked")
 def test_killed_and_resumed_equals_uninterrupted(source: list[Any], tmp_path: Path) -> None:
     """kill -9 after two epochs: same number of epochs, same validation losses."""
