@@ -43,14 +43,15 @@ def export(
     """Write a trained model with its preprocessing as one file, run it in its own runtime, and compare with Keras.
 
     What goes in, any number of examples at a time: of CCD clusters pixels on a raster of any size (energies, or 1 for a
-    hit) and, if the model wants it, the energy sum; of Timepix clusters energies in keV on such a raster and, if the model has
-    learned them, times in ns; camera frames in counts, of the camera whose pedestal the run holds, or patches in counts above
-    the pedestal; of jets variables in GeV and rad.
+    hit; sides of the cluster up to 4,096 px) and, if the model wants it, the energy sum; of Timepix clusters energies in
+    keV on such a raster and, if the model has learned them, times in ns; camera frames in counts, of the camera whose
+    pedestal the run holds, or patches in counts above the pedestal; of jets variables in GeV and rad.
 
     Everything behind that is in the graph: centring, shrinking, enlarging, thresholds, logarithms, standardisation, common
     mode, the average over symmetries that predict makes, and for jets the way back to GeV. Readers, calibration, clustering
     and the search for regions are not. Shapes, units, sizes, milliseconds and differences are printed and written to
-    NAME.export.json. A file that differs from Keras by more than 1e-4 of the largest output is not written.
+    NAME.export.json. A file that differs from Keras by more than 1e-4 of the largest output is not written; with --int8 it
+    is, unless it gives NaN or infinity: look at the difference that is printed.
 
     Needs pip install 'particle-zoo[export]' for ONNX and LiteRT.
     """

@@ -63,9 +63,7 @@ def verify(source: str | Path) -> Verified:
 
     folder = locate(source)
     if not (folder / GOLDEN).is_file():
-        raise InputError(
-            f"{folder} holds no {GOLDEN}, which runs of your own have not; verify a published model by name"
-        )
+        raise InputError(f"{folder} holds no {GOLDEN}, {_way_out(source, folder)}")
     model, config = load_run(folder)
     stored = _read(folder / GOLDEN)
     inputs, expected = _under("inputs", stored), _under("outputs", stored)
@@ -81,6 +79,19 @@ def verify(source: str | Path) -> Verified:
         )
     n = len(next(iter(inputs.values())))
     return Verified(config["model"], folder, n, repeated, changed)
+
+
+def _way_out(source: str | Path, folder: Path) -> str:
+    """Why a folder holds no golden values, and what to verify instead."""
+    from particle_zoo.weights import shipped
+
+    if Path(source).is_dir():
+        return "which runs of your own have not; verify a published model by name"
+    own = "for it is a copy of your own, which goes before the weights of the package"
+    came = [place / folder.name for place in shipped()]
+    if found := next((place for place in came if (place / GOLDEN).is_file()), None):
+        return f"{own}; move it away, or verify the folder {found}"
+    return f"{own}, and no weights of {source} came with it; verify another model"
 
 
 def write_golden(

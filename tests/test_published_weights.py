@@ -140,6 +140,30 @@ def test_nothing_to_verify_is_one_sentence(run: Path, published: Path) -> None:
         verify("ae_25d_z8")
 
 
+def test_a_copy_of_ones_own_hides_what_came_with_the_package(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARTICLE_ZOO_PATH", raising=False)
+    monkeypatch.setenv("PARTICLE_ZOO_HOME", str(tmp_path / "cache"))
+    own = publish(run, "tiny_jet_ae")
+    came = Path(particle_zoo.__file__).parent / "zoo" / "tiny_jet_ae"
+    with pytest.raises(InputError) as caught:
+        verify("tiny_jet_ae")
+    assert str(caught.value) == (
+        f"{own} holds no {GOLDEN}, for it is a copy of your own, which goes before the weights of the package; "
+        f"move it away, or verify the folder {came}"
+    )
+    # Both ways out of it.
+    assert verify(came).folder == came
+    own.rename(tmp_path / "away")
+    assert verify("tiny_jet_ae").folder == came
+    # Of other models nothing came.
+    monkeypatch.setattr(weights, "shipped", list)
+    (tmp_path / "away").rename(own)
+    with pytest.raises(InputError, match="no weights of tiny_jet_ae came with it; verify another model"):
+        verify("tiny_jet_ae")
+
+
 # --- Places ---
 
 

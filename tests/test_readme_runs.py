@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import particle_zoo
+from particle_zoo.exporting.formats import FORMATS
 from tests import export_runs
 from tests.conftest import eager_steps
 from tests.desk import Desk
@@ -118,10 +119,13 @@ def test_a_section_runs_from_top_to_bottom(
 
 def test_what_runs_elsewhere_is_run_there() -> None:
     for name, path in ELSEWHERE.items():
-        found = (ROOT / path).read_text()
-        assert re.search(rf"\b{re.escape(name.split()[-1].lstrip('-'))}\b", found), name
-        if name.startswith("benchmark"):
-            assert "invoke(benchmark" in found, name
+        first, *more = name.split()
+        if name in FORMATS or name.startswith("--"):
+            patterns = [f'"{name}"']
+        else:
+            patterns = [rf"(invoke\(\s*(command\.)?{first}\b|\b{first}\.main\()", *(f'"{word}"' for word in more)]
+        for pattern in patterns:
+            assert re.search(pattern, (ROOT / path).read_text()), (name, pattern)
 
 
 @pytest.mark.parametrize("page", ["adding-a-model", "benchmarks"])

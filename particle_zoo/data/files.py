@@ -16,6 +16,7 @@ from particle_zoo.data.mix import Balanced
 from particle_zoo.detectors.chain import iter_clusters
 from particle_zoo.detectors.pixel_calibration import TYPICAL, read_calibration
 from particle_zoo.detectors.readers import FORMATS
+from particle_zoo.detectors.readers.folder import is_told_twice
 from particle_zoo.detectors.readers.format import find_among_others
 from particle_zoo.errors import InputError
 
@@ -23,7 +24,7 @@ CLUSTERING = "clustering.json"
 """Beside the files: how to cluster them, where that differs from the defaults."""
 
 
-VERSION = 1
+VERSION = 2
 """Raised whenever reading or clustering changes what files give: earlier preparations are then not taken any more."""
 
 
@@ -75,7 +76,8 @@ def settings(folder: Path) -> Clustering:
 def find(folder: Path) -> list[Path]:
     """The detector files of a folder and the folders below it, in order.
 
-    Left out are hidden files, the calibration, files that only accompany others, and files of no known format.
+    Left out are hidden files, the calibration, files that only accompany others or hold sums of their clusters, and files of no
+    known format.
 
     Raises:
         InputError: there are none.
@@ -89,7 +91,8 @@ def find(folder: Path) -> list[Path]:
             path.is_file()
             and not hidden
             and not aside & {path, *path.parents}
-            and find_among_others(path, FORMATS) is not None
+            and (form := find_among_others(path, FORMATS)) is not None
+            and not is_told_twice(path, form)
         ):
             found.append(path)
     if not found:

@@ -77,16 +77,28 @@ def scores(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> 
     }
 
 
-def intervals(matrix: Sequence[Sequence[int]] | np.ndarray) -> dict[str, list[float]]:
-    """95 % intervals of `accuracy` and `balanced_accuracy`, lower end first, from resampling the clusters of a confusion matrix.
+def share_interval(share: float, n: int) -> list[float]:
+    """95 % interval of a share of n examples, lower end first (Wilson, J. Am. Stat. Assoc. 22, 209, 1927)."""
+    from scipy.stats import binomtest
 
-    Percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993). As in `scores`, a class without an example counts in
-    no mean, nor does one in a resample without it.
+    around = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return [float(around.low), float(around.high)]
+
+
+def intervals(matrix: Sequence[Sequence[int]] | np.ndarray) -> dict[str, list[float]]:
+    """95 % intervals of `accuracy` and `balanced_accuracy` of a confusion matrix, lower end first.
+
+    That of the balanced accuracy is from resampling the clusters (percentiles; Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993) and has no width where no cluster of any class, or all of one, are missed. As in `scores`, a class without an
+    example counts in no mean, nor does one in a resample without it.
     """
     counts = np.asarray(matrix)
     n = counts.sum()
     drawn = np.random.default_rng(0).multinomial(n, counts.ravel() / n, RESAMPLES).reshape(RESAMPLES, *counts.shape)
     right, support = drawn.diagonal(axis1=1, axis2=2), drawn.sum(axis=2)
     recall = np.divide(right, support, out=np.zeros(right.shape), where=support > 0)
-    values = {"accuracy": right.sum(1) / n, "balanced_accuracy": recall.sum(1) / (support > 0).sum(1)}
-    return {key: np.quantile(value, [0.025, 0.975]).tolist() for key, value in values.items()}
+    balanced = recall.sum(1) / (support > 0).sum(1)
+    return {
+        "accuracy": share_interval(counts.trace() / n, int(n)),
+        "balanced_accuracy": np.quantile(balanced, [0.025, 0.975]).tolist(),
+    }

@@ -1,8 +1,8 @@
 """Graphs of CCD models: from pixels of a cluster to classes, or to images and latent vectors.
 
-The user draws a cluster anywhere on a raster of zeros, of any size. The graph finds its bounding box, centres it, shrinks it where
-it is larger than the model's image, scales energies, and makes the standardised metadata. Only the energy sum is asked for,
-because masks have none in their pixels.
+The user draws a cluster, with sides up to `resample.LARGEST`, anywhere on a raster of zeros, of any size. The graph finds its
+bounding box, centres it, shrinks it where it is larger than the model's image, scales energies, and makes the standardised
+metadata. Only the energy sum is asked for, because masks have none in their pixels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def graph(model: Any, config: dict[str, Any]) -> Graph:
     uses_energy = p.input == "energy"
     unit = p.unit or "ADU"
     what = f"energy of each pixel of one cluster, {unit}" if uses_energy else "1 on each pixel of one cluster"
-    inputs = [Tensor("pixels", (None, None), f"{what}; 0 elsewhere, sides up to {resample.LARGEST} px")]
+    inputs = [Tensor("pixels", (None, None), f"{what}; 0 elsewhere, sides of the cluster up to {resample.LARGEST} px")]
     if p.with_meta:
         inputs.append(Tensor("energy_sum", (), f"energy sum of the cluster, {unit}; 0 where unknown"))
     network, outputs = model, common.probability_output(config)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from particle_zoo.diagnosis.devices import processor
-from particle_zoo.errors import InputError
+from particle_zoo.errors import FormatRefusedError
 from particle_zoo.exporting.formats import Runner
 from particle_zoo.exporting.graph import Examples, Graph, Tensor
 
@@ -29,17 +29,19 @@ class Difference:
         self.sums: Any = np.zeros(3)
 
     def add(self, found: np.ndarray, expected: np.ndarray) -> None:
-        """Take in a batch.
+        """Take in a batch; where one of both gives NaN or infinity, `share` and `rms` are not finite.
 
         Raises:
-            InputError: outputs of another shape, or that are no finite numbers where they should be.
+            FormatRefusedError: outputs of another shape.
         """
         if found.shape != expected.shape:
-            raise InputError(
-                f"the exported graph gives {self.tensor.name} of shape {found.shape}, Keras {expected.shape}; no file was written"
+            raise FormatRefusedError(
+                f"the exported graph gives {self.tensor.name} of shape {found.shape}, Keras {expected.shape}; no file was written; "
+                "try another --format"
             )
         wanted = expected.astype(np.float64)
-        error = np.abs(found - wanted)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found - wanted)
         # NaN is smaller than nothing, and would be lost in a maximum.
         error[~np.isfinite(error)] = np.inf
         axes = tuple(range(error.ndim - 1)) if self.tensor.by_column else None
@@ -51,14 +53,16 @@ class Difference:
     @property
     def share(self) -> float:
         """Largest difference in shares of the largest value, of the worst column if columns are compared by themselves."""
-        return float(np.max(self.worst / np.maximum(self.largest, np.finfo(np.float32).tiny)))
+        with np.errstate(invalid="ignore"):
+            return float(np.max(self.worst / np.maximum(self.largest, np.finfo(np.float32).tiny)))
 
     @property
     def rms(self) -> float:
         """Root mean square difference in shares of the standard deviation of the output, of the worst column."""
         total, squares, wrong = np.moveaxis(self.sums, -1, 0)
-        variance = np.maximum(squares / self.n - (total / self.n) ** 2, 0)
-        return float(np.max(np.sqrt(wrong / self.n / np.maximum(variance, np.finfo(np.float32).tiny))))
+        with np.errstate(invalid="ignore"):
+            variance = np.maximum(squares / self.n - (total / self.n) ** 2, 0)
+            return float(np.max(np.sqrt(wrong / self.n / np.maximum(variance, np.finfo(np.float32).tiny))))
 
 
 def compare(graph: Graph, run: Runner, examples: Examples) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def compare(graph: Graph, run: Runner, examples: Examples) -> dict[str, Any]:
         with known classes `accuracy` and `accuracy_keras`.
 
     Raises:
-        InputError: outputs that differ in shape.
+        FormatRefusedError: outputs that differ in shape.
     """
     differences = {tensor.name: Difference(tensor) for tensor in graph.outputs}
     chosen: list[np.ndarray] = []

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 LARGEST = 4096
-"""Longest side of a cluster that can be shrunk, px."""
+"""Longest side of a cluster that can be shrunk, px; a raster may be larger."""
 
 
 class Box(NamedTuple):
@@ -31,9 +31,10 @@ def boxes(hit: Any) -> Box:
 
 
 def _span(line: Any) -> tuple[Any, Any]:
-    place = ops.arange(ops.shape(line)[1], dtype="int32")[None]
-    # Not argmax: of lines without a hit it would make the whole line.
-    first = ops.min(ops.where(line, place, LARGEST), axis=1)
+    lines = ops.shape(line)[1]
+    place = ops.arange(lines, dtype="int32")[None]
+    # Not argmax: of lines without a hit it would make the whole line. Their number is beyond every place, however many there are.
+    first = ops.min(ops.where(line, place, lines), axis=1)
     last = ops.max(ops.where(line, place, -1), axis=1)
     length = ops.maximum(last - first + 1, 0)
     return ops.where(length > 0, first, 0), length

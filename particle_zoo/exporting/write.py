@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
 from particle_zoo.cli import read_json, sentence, write_json
 from particle_zoo.errors import FormatRefusedError, InputError
 from particle_zoo.exporting import check, families
-from particle_zoo.exporting.formats import FORMATS, OPSET
+from particle_zoo.exporting.formats import FORMATS, OPSET, Runner
 from particle_zoo.exporting.graph import Graph
 from particle_zoo.training.run_folder import versions
 from particle_zoo.weights import WEIGHTS, load_run, locate, sha256
 
+Result = TypeVar("Result")
+
 TOLERANCE = 1e-4
 """Largest difference from Keras of a file without quantisation, in shares of the largest output."""
+
+DISK = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EIO")
+"""Failures of a disk, which TensorFlow raises as errors of its own with the words of the system in them."""
 
 QUANTISATION = (
     "dynamic range: kernels as int8 with a scale for every channel, activations and preprocessing in float; in a full-integer "
@@ -57,8 +65,10 @@ def export(
 
     Raises:
         InputError: a missing package, an unusable model or data set, or files that are not to be replaced.
-        FormatRefusedError: a graph that the format cannot express, or a file that does not say what Keras says. Nothing is
-            written with either.
+        FormatRefusedError: a graph that the format cannot express, or a file that cannot be run or does not say what Keras says.
+            Nothing is written with any of them.
+        OSError: no room or no permission to write; nothing is written, either.
+        MemoryError: too little memory for the conversion; nothing is written, either.
     """
     form = FORMATS[kind]
     form.check()
@@ -70,28 +80,25 @@ def export(
     _kept(target, about, digest, force=force)
     graph = families.graph(model, config)
     tried = families.examples(graph, config, examples, seed, options)
+    quantised = kind.endswith("int8")
     fresh = not output.exists()
     scratch = output / f".{model.zoo_name}.{os.getpid()}.tmp"
     try:
         scratch.mkdir(parents=True)
         made = scratch / target.name
-        try:
-            form.write(graph, made)
-            run = form.open(made)
-        except InputError as error:
-            raise FormatRefusedError(str(error)) from error
-        # Converters raise types of their own, some straight from Exception, with all of the graph in their messages.
-        except Exception as error:
-            raise FormatRefusedError(
-                f"{model.zoo_name} cannot be written as {kind}: {sentence(str(error))[:200]}; try another --format"
-            ) from error
+        run = _runner(graph, kind, made, target)
         found = check.compare(graph, run, tried)
-        worst = max(found["difference"].values())
-        quantised = kind.endswith("int8")
-        if not worst <= TOLERANCE and not quantised:
+        # Python's maximum loses a NaN behind a number.
+        worst = float(np.max(list(found["difference"].values())))
+        where = f"on {tried.n} examples ({tried.name})"
+        if not np.isfinite(worst):
             raise FormatRefusedError(
-                f"{kind} differs from Keras by {worst:.2g} of the largest output on {tried.n} examples ({tried.name}), and "
-                f"{TOLERANCE:g} is allowed; no file was written; try another --format"
+                f"{kind} gives NaN or infinity, or Keras does, {where}; no file was written; {_instead(kind)}"
+            )
+        if worst > TOLERANCE and not quantised:
+            raise FormatRefusedError(
+                f"{kind} differs from Keras by {worst:.2g} of the largest output {where}, and {TOLERANCE:g} is allowed; no file was "
+                f"written; {_instead(kind)}"
             )
         entry = {
             "file": target.name,
@@ -113,6 +120,60 @@ def export(
         if fresh and output.is_dir() and not any(output.iterdir()):
             output.rmdir()
     return {"model": model.zoo_name, "format": kind, **entry, "file": str(target), "about": str(about)}
+
+
+def _instead(kind: str) -> str:
+    """What to do where a format is at fault."""
+    return "leave out --int8" if kind.endswith("int8") else "try another --format"
+
+
+def _runner(graph: Graph, kind: str, made: Path, target: Path) -> Runner:
+    """Write a graph, and give what runs the file.
+
+    Args:
+        graph: to write.
+        kind: a name in `FORMATS`.
+        made: file or folder to write for now.
+        target: what it is to become, for messages.
+
+    Raises:
+        FormatRefusedError: of this and of the function that is returned: the format or its runtime does not take the graph.
+        OSError: no room or no permission to write.
+        MemoryError: too little memory.
+    """
+    form, name = FORMATS[kind], graph.model.zoo_name
+    _guarded(form.write, f"{name} cannot be written as {kind}", kind, target)(graph, made)
+    opened = _guarded(form.open, f"{name} cannot be opened as {kind}", kind, target)(made)
+    return _guarded(opened, f"{name} cannot be run as {kind}", kind, target)
+
+
+def _guarded(call: Callable[..., Result], failed: str, kind: str, target: Path) -> Callable[..., Result]:
+    """The same function, whose errors are those of the format, unless they are of the disk or memory, which say nothing of it."""
+    import tensorflow as tf
+
+    def guarded(*args: Any) -> Result:
+        try:
+            return call(*args)
+        except InputError as error:
+            raise FormatRefusedError(str(error)) from error
+        except OSError as error:
+            # What a full disk raises does not say which file had no room.
+            error.filename = error.filename or str(target)
+            raise
+        except MemoryError:
+            raise
+        # Converters raise types of their own, some straight from Exception, with all of the graph in their messages.
+        except Exception as error:
+            text = sentence(str(error)) or type(error).__name__
+            numbers = (getattr(errno, name) for name in DISK)
+            number = next((one for one in numbers if os.strerror(one) in text), None)
+            if number is not None:
+                raise OSError(number, os.strerror(number), str(target)) from error
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                raise MemoryError(text[:200]) from error
+            raise FormatRefusedError(f"{failed}: {text[:200]}; {_instead(kind)}") from error
+
+    return guarded
 
 
 def _kept(target: Path, about: Path, digest: str, *, force: bool) -> dict[str, Any]:

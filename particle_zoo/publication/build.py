@@ -23,7 +23,10 @@ from particle_zoo.publication.exports import check_formats, exports
 from particle_zoo.publication.headline import headline
 from particle_zoo.publication.page import BESIDE
 from particle_zoo.publication.speed import speed
+from particle_zoo.registry import ModelCard
 from particle_zoo.training import recipe
+from particle_zoo.training.pretrain import settle
+from particle_zoo.training.session import TRAINERS, is_classifier, parse_classes
 from particle_zoo.verification import GOLDEN, TOLERANCE, named_inputs, outputs, verify, write_golden
 from particle_zoo.weights import WEIGHTS, Kernels, load_run, publish
 
@@ -48,6 +51,10 @@ PICTURES = {
     "deep_clustering": "clusters_evaluated.png",
 }
 """Figure of `evaluate` that stands for a model, by task."""
+
+
+FOUND = ("found",)
+"""Settings that a training writes: the number of clusters."""
 
 
 def build(
@@ -188,27 +195,40 @@ def _checked(folder: Path, config: dict[str, Any]) -> str:
         raise InputError(
             f"{folder} holds a {name}, which has no recipe; there are recipes of {', '.join(recipe.names())}"
         )
-    given = recipe.read(name)
+    given, card = recipe.read(name), registry.info(name)
+    classes = parse_classes(given.classes, given.dataset) if is_classifier(card) else None
     asked = {
         "dataset": given.dataset,
+        "split": "train",
+        "classes": None if classes is None else list(classes),
         "seed": given.seed,
         "precision": given.precision,
         "limit": given.limit,
         "init": given.init,
     }
-    if different := [f"{key} {config.get(key)}" for key, value in asked.items() if config.get(key) != value]:
-        raise InputError(
-            f"{folder} differs from the recipe of {name} in {', '.join(different)}; train with --recipe alone"
-        )
-    settings = {"epochs": given.epochs, "batch_size": given.batch_size, **given.set}
-    wrong = [
+    # Camera models are never trained on another split, and do not say so.
+    found = {"split": "train", **{key: config.get(key) for key in asked if key in config}}
+    wrong = [f"{key} {found.get(key)}" for key, value in asked.items() if found.get(key) != value]
+    wrong += [
         f"{key} {config['config'].get(key)}"
-        for key, value in settings.items()
-        if value is not None and config["config"].get(key) != value
+        for key, value in _settings(card, given, classes).items()
+        if config["config"].get(key) != value
     ]
     if wrong:
         raise InputError(f"{folder} differs from the recipe of {name} in {', '.join(wrong)}; train with --recipe alone")
     return name
+
+
+def _settings(card: ModelCard, given: recipe.Recipe, classes: tuple[str, ...] | None) -> dict[str, Any]:
+    """What the configuration of a model is after a training by its recipe, less what a training finds out."""
+    named = {key: value for key, value in (("epochs", given.epochs), ("batch_size", given.batch_size)) if value}
+    overrides = {**given.set, **named}
+    if card.task in TRAINERS:
+        settled = registry.config_class(card.name).from_settings(overrides)
+    else:
+        settled = settle(card, overrides, given.dataset, classes, given.init)
+    number = {} if classes is None else {"classes": len(classes)}
+    return {key: value for key, value in {**settled.model_dump(mode="json"), **number}.items() if key not in FOUND}
 
 
 def _losses(path: Path) -> dict[str, Any]:

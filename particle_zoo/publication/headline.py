@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scipy.stats import binomtest
+from particle_zoo.errors import InputError
+from particle_zoo.evaluation.classifier import share_interval
 
 NORMAL = 1.96
 """Standard errors on each side of a mean in its 95 % interval."""
@@ -70,14 +71,15 @@ def _compression(name: str, found: dict[str, Any]) -> Iterator[Row]:
 
 
 def _deep_clustering(name: str, found: dict[str, Any]) -> Iterator[Row]:
+    if "baselines" not in found:
+        raise InputError(f"{found['n']} patches are too few to score {name} on; raise --limit, or leave it out")
     for method, scores in {name: found, **found["baselines"]}.items():
         yield _share(method, "accuracy, best assignment", scores["accuracy"], found["n"])
 
 
 def _share(method: str, metric: str, value: float, n: int) -> Row:
     """A share of n examples, with Wilson's interval."""
-    around = binomtest(round(value * n), n).proportion_ci(method="wilson")
-    return row(method, metric, value, float(around.low), float(around.high))
+    return row(method, metric, value, *share_interval(value, n))
 
 
 TASKS: dict[str, Callable[[str, dict[str, Any]], Iterator[Row]]] = {

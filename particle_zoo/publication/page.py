@@ -180,6 +180,10 @@ FILES = {"onnx": "ONNX", "litert": "LiteRT", "litert_int8": "LiteRT, kernels as 
 """What the formats of exports are called."""
 
 
+USELESS = 0.1
+"""Share of its largest value by which an output of an int8 file is off, or of examples in another class, from which nobody should use it."""
+
+
 def _exports(card: Card) -> str:
     rows, refused, sizes = [], [], list(card["speed"]["ms"])
     for kind, title in FILES.items():
@@ -204,10 +208,26 @@ def _exports(card: Card) -> str:
             "",
             f"That is of the first row, and so with the other formats. On {tried['n']} examples ({tried['data']}), preprocessing "
             f"included, on {_cores(latency)}; differences are shares of the largest output.",
+            *_useless(card["exports"]),
             *([_CAMERA] if card["task"] == "anomaly" else []),
             *refused,
         ]
     )
+
+
+def _useless(exports: Card) -> list[str]:
+    """A line on the int8 file where it says something else than Keras; other files that do are not written."""
+    entry = exports["litert_int8"]
+    if "refused" in entry:
+        return []
+    # A probability may be off by as much without another answer.
+    if "agreement" in entry:
+        off = 1 - entry["agreement"]
+        why = f"{100 * off:.1f} % of the examples are of another class than in Keras"
+    else:
+        name, off = max(entry["difference"].items(), key=lambda item: item[1])
+        why = f"{name} is off by up to {100 * off:.0f} % of its largest value"
+    return [f"{FILES['litert_int8']}, is not to be used: {why}."] if off > USELESS else []
 
 
 _CAMERA = "An example is a whole frame here. Level and noise of each pixel of the camera are inside every file, which is why they are so large."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 import tarfile
@@ -11,11 +12,14 @@ from astropy.io import fits as astropy_fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from particle_zoo import Clusters, Frames, Hits, InputError, read
+from particle_zoo import Clusters, Frames, Hits, InputError, read, simulate
+from particle_zoo.data import files
 from particle_zoo.detectors.chain import iter_clusters
+from particle_zoo.detectors.readers import folder as folders
 from particle_zoo.detectors.writers import write
 
 GRID = "0,0,0\n0,1,1\n0,0,1\n0,0,0\n"
+PROPERTIES = "time,x_mean,y_mean,n_pix,energy\n0.5,93.2,207.6,5,266.0\n1.0,7.0,9.0,1,5.5\n"
 
 
 @pytest.fixture
@@ -145,6 +149,72 @@ def test_a_folder_gives_all_of_its_files(frame_file: Path, tmp_path: Path) -> No
     assert len(read(folder, min_size=7)) == 1
     with pytest.raises(InputError, match="cluster CSV and FITS files have no option partial"):
         read(folder, partial=True)
+
+
+def test_a_folder_gives_the_csvs_of_every_format(tmp_path: Path) -> None:
+    """Recognised by content, whatever they are called; a table that no format knows is none of them."""
+    write(tmp_path / "a.clog", simulate("timepix_300um", particle="proton", n=7, seed=1))
+    (tmp_path / "run.csv").write_text(PROPERTIES)
+    (tmp_path / "20240131.csv").write_text(PROPERTIES)
+    (tmp_path / "run2.csv.gz").write_bytes(gzip.compress(PROPERTIES.encode()))
+    (tmp_path / "settings.csv").write_text("threshold,bias\n3,155\n")
+    alone = len(read(tmp_path / "a.clog"))
+    sources = read(tmp_path).table["source"].tolist()
+    assert sources == ["20240131.csv"] * 2 + ["a.clog"] * alone + ["run.csv"] * 2 + ["run2.csv.gz"] * 2
+
+
+def test_a_folder_of_deposits(tmp_path: Path) -> None:
+    for name in ("a_deposits.csv", "1_deposits.csv", "g4.csv"):
+        (tmp_path / name).write_text("Event: 1\n211, 0, 0.06, 0, 0, 0.1, sensor, 1, 0\n")
+    found = read(tmp_path, seed=3)
+    assert found.table["source"].tolist() == ["1_deposits.csv", "a_deposits.csv", "g4.csv"]
+    assert set(found.labels) == {"pion"}
+    (tmp_path / "a_deposits.csv").write_text("Event: 1\n211, 0\n")
+    with pytest.raises(InputError, match=r"a_deposits\.csv, line 2"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(("table", "pixels"), [("run.csv", "run.yml"), ("20240131.csv", "20240131_clusters.yml")])
+def test_a_run_counts_once(tmp_path: Path, table: str, pixels: str) -> None:
+    """Its properties are those of the clusters whose pixels lie beside them."""
+    (tmp_path / table).write_text(PROPERTIES)
+    (tmp_path / pixels).write_text("keys: [time]\ncluster_data:\n - [[0.5], [[5, 133], [6, 24]]]\n... #end\n")
+    assert read(tmp_path).sizes.tolist() == [2]
+    # So do data sets made of files.
+    assert files.find(tmp_path) == [tmp_path / pixels]
+    (tmp_path / pixels).write_text("threshold: 3\n")
+    assert read(tmp_path).sizes.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("inside", ["", "below"])
+def test_tables_beside_grids_are_no_clusters(layout: Path, tmp_path: Path, inside: str) -> None:
+    """The grids of the layout without its labels, a table of labels without a header among them."""
+    expected = read(layout)
+    folder = tmp_path / "grids" / inside
+    shutil.copytree(layout / "clusters", folder)
+    shutil.copy(layout / "cluster_meta.csv", folder)
+    (folder / "labels.csv").write_text("61,1\n68,2\n")
+    found = read(tmp_path / "grids")
+    assert found.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_array_equal(found.hits, expected.hits)
+    (folder / "000062.csv").write_text("id,label\n61,1\n")
+    with pytest.raises(InputError, match=r"000062\.csv, line 1"):
+        read(tmp_path / "grids")
+
+
+@pytest.mark.parametrize("name", ["000001.csv.gz", "000001.CSV", "000001_A.csv"])
+def test_grids_by_other_spellings_of_their_names(tmp_path: Path, name: str) -> None:
+    content = GRID.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    (tmp_path / "000002.csv").write_text(GRID)
+    assert read(tmp_path).ids.tolist() == [name.partition(".")[0], "000002"]
+
+
+def test_many_grids_are_looked_at_by_no_other_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(20):
+        (tmp_path / f"{i:06d}.csv").write_text(GRID)
+    monkeypatch.setattr(folders, "find_among_others", lambda *_: pytest.fail("a grid was offered to all formats"))
+    assert len(read(tmp_path)) == 20
 
 
 def test_a_folder_of_parquet(frame_file: Path, tmp_path: Path) -> None:

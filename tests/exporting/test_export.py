@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +20,17 @@ from click.testing import CliRunner
 from particle_zoo import registry
 from particle_zoo.cli import read_json
 from particle_zoo.diagnosis import devices
-from particle_zoo.errors import InputError, ParticleZooError
+from particle_zoo.errors import FormatRefusedError, InputError, ParticleZooError
 from particle_zoo.export import export as command
-from particle_zoo.exporting import formats
+from particle_zoo.exporting import families, formats
 from particle_zoo.exporting.check import Difference
 from particle_zoo.exporting.clusters import load
-from particle_zoo.exporting.graph import Tensor
+from particle_zoo.exporting.graph import Examples, Tensor
 from particle_zoo.exporting.write import export
 from particle_zoo.simulation import ccd
 from tests import camera_runs, jet_runs
 from tests.export_runs import SMALL_META, write_run
+from tests.forms import unless_all
 from tests.shallow import shallow_efficientnet
 
 CCD, PIXEL = ["xray", "electron", "muon"], ["proton", "electron"]
@@ -37,11 +40,17 @@ FAMILIES = {
     "tiny_vae": {"pixels", "energy_sum"},
     "tiny_timepix_cnn": {"energy", "time"},
     "tiny_effnet_ae": {"energy", "time"},
+    "tiny_effnet_classifier": {"energy", "time"},
     "tiny_dec": {"patches"},
     "tiny_pedestal_ae": {"frames"},
     "tiny_jet_ae": {"jets"},
 }
 """A model of each family, and what its graph takes."""
+
+EXPORTS = [(family, kind) for family in FAMILIES for kind in ("onnx", "litert")]
+
+SHORT = [pair for pair in EXPORTS if pair not in unless_all([("tiny_effnet_classifier", "litert")])]
+"""The classifier has the encoder of the autoencoder, which is tried in both formats."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +62,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(root / "tiny_timepix_cnn", "tiny_timepix_cnn", PIXEL, size=16)
     with shallow_efficientnet(one_stage=True):
         write_run(root / "tiny_effnet_ae", "tiny_effnet_ae", None, size=32)
+        write_run(root / "tiny_effnet_classifier", "tiny_effnet_classifier", PIXEL, size=32)
     write_run(root / "tiny_dec", "tiny_dec")
     camera_runs.write_run(root / "tiny_pedestal_ae")
     jet_runs.write_run(root / "tiny_jet_ae")
@@ -78,8 +88,10 @@ def made(
     return export(run, kind, output, examples=examples, seed=0, force=force, options=NOTHING | options)
 
 
-@pytest.mark.parametrize("kind", ["onnx", "litert"])
-@pytest.mark.parametrize("family", [pytest.param(f, marks=pytest.mark.slow if "effnet" in f else ()) for f in FAMILIES])
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [pytest.param(*pair, marks=pytest.mark.slow if "effnet" in pair[0] else ()) for pair in SHORT],
+)
 def test_every_family_runs_in_other_runtimes(runs: Path, family: str, kind: str, tmp_path: Path) -> None:
     found = made(runs / family, kind, tmp_path)
     about = read_json(tmp_path / f"{family}.export.json")
@@ -222,27 +234,108 @@ def test_another_backend_is_named(run: Path, tmp_path: Path, monkeypatch: pytest
         made(run, "onnx", tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [2e-4, np.nan])
-def test_a_file_that_says_something_else_is_not_left(
-    run: Path, wrong: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    form = formats.FORMATS["onnx"]
+def falsified(monkeypatch: pytest.MonkeyPatch, kind: str, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Have the runtime of a format give outputs that are changed in place."""
+    form = formats.FORMATS[kind]
 
     def off(path: Path) -> formats.Runner:
         right = form.open(path)
 
         def say(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             found = right(inputs)
-            # Of azimuths alone, which are a thousandth of the energies beside them.
-            found["decoded"][0, 2] += wrong * np.abs(found["decoded"][:, 2]).max()
+            change(found)
             return found
 
         return say
 
-    monkeypatch.setitem(formats.FORMATS, "onnx", dataclasses.replace(form, open=off))
-    with pytest.raises(InputError, match=r"onnx differs from Keras by .* no file was written"):
+    monkeypatch.setitem(formats.FORMATS, kind, dataclasses.replace(form, open=off))
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(2e-4, "differs from Keras by"), (np.nan, "gives NaN or infinity")])
+def test_a_file_that_says_something_else_is_not_left(
+    run: Path, wrong: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(found: dict[str, np.ndarray]) -> None:
+        # Of azimuths alone, which are a thousandth of the energies beside them.
+        found["decoded"][0, 2] += wrong * np.abs(found["decoded"][:, 2]).max()
+
+    falsified(monkeypatch, "onnx", change)
+    with pytest.raises(FormatRefusedError, match=f"onnx {said}.* no file was written; try another"):
         made(run, "onnx", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_int8_may_be_inexact_but_not_without_a_number(
+    runs: Path, wrong: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(found: dict[str, np.ndarray]) -> None:
+        found["decoded"][0, 2] = wrong
+
+    falsified(monkeypatch, "litert_int8", change)
+    with pytest.raises(FormatRefusedError, match=r"litert_int8 gives NaN or .* no file was written; leave out --int8"):
+        made(runs / "wide", "litert_int8", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_keras_cannot_say_is_compared_with_nothing(
+    runs: Path, wrong: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = families.examples
+
+    def examples(*args: Any) -> Examples:
+        tried = right(*args)
+
+        def expected(start: int, end: int) -> dict[str, np.ndarray]:
+            # Of the second output: NaN behind a number is lost in Python's maximum.
+            found = tried.expected(start, end)
+            return found | {"decoded": np.full_like(found["decoded"], wrong)}
+
+        return dataclasses.replace(tried, expected=expected)
+
+    monkeypatch.setattr(families, "examples", examples)
+    with pytest.raises(FormatRefusedError, match="no file was written"):
+        made(runs / "wide", "litert_int8", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [4, 1])
+def test_a_runtime_that_fails_is_one_sentence(
+    run: Path, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the 4 examples that are compared, or with the one that is timed only."""
+    form = formats.FORMATS["onnx"]
+
+    def failing(path: Path) -> formats.Runner:
+        right = form.open(path)
+
+        def say(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            if len(inputs["jets"]) == rows:
+                raise RuntimeError("Op\nnot there")
+            return right(inputs)
+
+        return say
+
+    monkeypatch.setitem(formats.FORMATS, "onnx", dataclasses.replace(form, open=failing))
+    message = "tiny_jet_ae cannot be run as onnx: Op not there; try another --format"
+    with pytest.raises(FormatRefusedError, match=f"^{message}$"):
+        made(run, "onnx", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_examples_that_cannot_be_read_are_no_fault_of_the_format(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = families.examples
+
+    def fail(start: int, end: int) -> dict[str, np.ndarray]:
+        raise InputError("a damaged record")
+
+    monkeypatch.setattr(families, "examples", lambda *args: dataclasses.replace(right(*args), some=fail))
+    with pytest.raises(InputError, match="a damaged record") as error:
+        made(run, "onnx", tmp_path)
+    assert not isinstance(error.value, FormatRefusedError)
 
 
 @pytest.mark.parametrize("error", [Exception("Op\nnot known"), KeyboardInterrupt()])
@@ -260,6 +353,56 @@ def test_a_conversion_that_fails_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def of_tensorflow(kind: str, text: str) -> Exception:
+    import tensorflow as tf
+
+    error: Exception = getattr(tf.errors, kind)(None, None, text)
+    return error
+
+
+@pytest.mark.parametrize("fails", ["write", "open", "run"])
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError, r"No space left.*tiny_jet_ae\.onnx"),
+        (lambda: of_tensorflow("ResourceExhaustedError", "f; No space left on device"), OSError, r"left.*_ae\.onnx"),
+        (lambda: MemoryError("no more"), MemoryError, "^no more$"),
+        (lambda: of_tensorflow("ResourceExhaustedError", "OOM of a\ntensor"), MemoryError, "OOM of a tensor"),
+    ],
+    ids=["disk", "disk of TensorFlow", "memory", "memory of TensorFlow"],
+)
+def test_a_full_disk_or_memory_is_no_fault_of_the_format(
+    run: Path,
+    fails: str,
+    error: Callable[[], Exception],
+    expected: type[Exception],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error()
+
+    parts = {"open": lambda _: fail} if fails == "run" else {fails: fail}
+    if fails != "write":
+        parts["write"] = lambda _, path: path.write_bytes(b"whole")
+    monkeypatch.setitem(formats.FORMATS, "onnx", dataclasses.replace(formats.FORMATS["onnx"], **parts))
+    with pytest.raises(expected, match=message) as found:
+        made(run, "onnx", tmp_path)
+    # Else a release would keep it on the card.
+    assert not isinstance(found.value, FormatRefusedError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["onnx", "saved_model"])
+def test_a_file_without_room_is_an_error_that_names_it(run: Path, kind: str, tmp_path: Path) -> None:
+    from tests.test_full_disk import files_end_at
+
+    with files_end_at(1500), pytest.raises(OSError, match=r"File too large: '.*tiny_jet_ae(\.onnx|_saved_model)'$"):
+        made(run, kind, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_differences_are_shares_of_the_largest_value() -> None:
     together, apart = Difference(Tensor("a", (2,), "")), Difference(Tensor("a", (2,), "", by_column=True))
     expected = np.array([[1000.0, 1.0], [500.0, -2.0]])
@@ -269,7 +412,7 @@ def test_differences_are_shares_of_the_largest_value() -> None:
     assert (together.share, apart.share) == (0.0005, 0.25)
     spread = np.sqrt(0.5**2 / 2) / np.std([1.0, -2.0])
     assert apart.rms == pytest.approx(spread)
-    with pytest.raises(InputError, match=r"gives a of shape \(2, 1\), Keras \(2, 2\)"):
+    with pytest.raises(FormatRefusedError, match=r"gives a of shape \(2, 1\), Keras \(2, 2\); .* another --format"):
         together.add(expected[:, :1], expected)
 
 

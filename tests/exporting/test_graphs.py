@@ -67,12 +67,13 @@ def test_ccd_images_are_drawn_as_on_the_host(simulated: Clusters, size: int, val
     np.testing.assert_allclose(images[0], model.preprocess(some), atol=2e-6)
 
 
-def test_a_cluster_may_lie_anywhere_on_a_raster_of_any_size(three_classes: Clusters) -> None:
+@pytest.mark.parametrize("before", [(5, 2), (4150, 2), (2, 4150)])
+def test_a_cluster_may_lie_anywhere_on_a_raster_of_any_size(three_classes: Clusters, before: tuple[int, int]) -> None:
     model = build("cnn_meta", three_classes, size=16, **SMALL_META)
     graph = ccd.graph(model, about(model, CCD))
     inputs = ccd.inputs(model, three_classes[:6])
     first = run(graph, inputs)["probability"]
-    moved = {**inputs, "pixels": np.pad(inputs["pixels"], ((0, 0), (5, 9), (2, 31)))}
+    moved = {**inputs, "pixels": np.pad(inputs["pixels"], ((0, 0), (before[0], 9), (before[1], 31)))}
     np.testing.assert_allclose(run(graph, moved)["probability"], first, atol=1e-6)
     one = {"pixels": inputs["pixels"][2:3], "energy_sum": inputs["energy_sum"][2:3]}
     np.testing.assert_allclose(run(graph, one)["probability"], first[2:3], atol=1e-6)
@@ -224,6 +225,21 @@ def test_all_27_variables_have_their_constants_in_the_graph() -> None:
     np.testing.assert_allclose(_physical(found, model.preprocessor), values, rtol=1e-4, atol=1e-4)
 
 
-def test_a_raster_without_a_hit_is_an_empty_image() -> None:
-    box = resample.boxes(np.zeros((2, 5, 7), bool))
+def test_a_timepix_cluster_may_lie_far_away_on_a_large_raster(timepix3: Clusters) -> None:
+    model = build("tiny_timepix_cnn", timepix3, size=16)
+    graph = families.graph(model, about(model, PIXEL))
+    inputs = timepix.inputs(model, timepix3[:4])
+    moved = {name: np.pad(values, ((0, 0), (4150, 50), (3, 4))) for name, values in inputs.items()}
+    np.testing.assert_allclose(run(graph, moved)["probability"], run(graph, inputs)["probability"], atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [5, 4200])
+def test_a_raster_without_a_hit_is_an_empty_image(rows: int) -> None:
+    box = resample.boxes(np.zeros((2, rows, 7), bool))
     assert [np.asarray(part).tolist() for part in box] == [[0, 0]] * 4
+
+
+def test_a_box_is_found_beyond_the_longest_side_of_a_cluster() -> None:
+    hit = np.zeros((1, 4200, 7), bool)
+    hit[0, 4150:4155, 2] = True
+    assert [np.asarray(part).tolist() for part in resample.boxes(hit)] == [[4150], [2], [5], [1]]

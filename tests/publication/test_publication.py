@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from particle_zoo.release import release
 from particle_zoo.training import recipe
 from particle_zoo.verification import GOLDEN, verify
 from tests.jet_runs import write_run
+from tests.publication.test_pages import CARDS
 
 # --- The numbers of a card ---
 
@@ -45,12 +45,19 @@ def test_intervals_of_a_classifier_are_those_of_its_confusion_matrix() -> None:
     }
     rows = headline("classifier", "cnn", {**scores, "baselines": {"majority class": majority}})
     ours, theirs = by(rows, "accuracy")["cnn"], by(rows, "accuracy")["majority class"]
-    # Binomial: 0.9 +- 1.96 * 0.03 for 100 clusters.
-    assert (ours["low"], ours["high"]) == (pytest.approx(0.84, abs=0.015), pytest.approx(0.96, abs=0.015))
+    # Wilson's, of 90 of 100.
+    assert (ours["low"], ours["high"]) == (pytest.approx(0.8256, abs=1e-4), pytest.approx(0.9448, abs=1e-4))
     assert theirs["high"] < ours["low"]
     assert by(rows, "balanced accuracy")["majority class"]["low"] == pytest.approx(1 / 3)
+
+
+def test_an_interval_knows_how_few_clusters_there_were() -> None:
+    # Wilson's, of 263 of 275.
+    assert intervals([[200, 0], [12, 63]])["accuracy"] == pytest.approx([0.9253, 0.9748], abs=1e-4)
     # A class of which there is nothing is left out of the mean.
-    assert intervals([[8, 0], [0, 0]]) == {"accuracy": [1, 1], "balanced_accuracy": [1, 1]}
+    found = intervals([[8, 0], [0, 0]])
+    assert found["accuracy"] == pytest.approx([0.676, 1], abs=1e-3)
+    assert found["balanced_accuracy"] == [1, 1]
 
 
 def test_a_share_has_wilsons_interval() -> None:
@@ -84,6 +91,8 @@ def test_every_task_of_the_zoo_has_a_headline() -> None:
         assert rows
         assert all(row["low"] is None or row["low"] <= row["value"] <= row["high"] for row in rows)
     assert {particle_zoo.info(n).task for n in particle_zoo.list_models()} == {*found, "classifier", "vae"}
+    with pytest.raises(InputError, match="3 patches are too few to score dec on; raise --limit"):
+        headline("deep_clustering", "dec", {"n": 3})
 
 
 # --- From a run to a folder and a page ---
@@ -265,14 +274,28 @@ def test_times_are_taken_anew_and_all_else_stays(run: Path, tmp_path: Path, monk
 def test_exports_of_a_classifier_are_tried_on_what_its_scores_are_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        building, "exports", lambda folder, dataset, examples: {"dataset": dataset, "examples": examples}
-    )
+    monkeypatch.setattr(building, "exports", lambda folder, dataset: {"dataset": dataset})
     monkeypatch.setattr(building, "speed", lambda model: {})
     place = next(folder / "tiny_cnn" for folder in weights.shipped() if (folder / "tiny_cnn").exists())
     folder = shutil.copytree(place, tmp_path / "tiny_cnn")
     assert list(building.measure([folder])) == [folder]
-    assert read_json(folder / "card.json")["exports"] == {"dataset": "ccd_clusters/simulated", "examples": 100}
+    assert read_json(folder / "card.json")["exports"] == {"dataset": "ccd_clusters/simulated"}
+
+
+@pytest.mark.parametrize(("name", "n"), [("tiny_pedestal_ae", 10), ("tiny_jet_ae", 100)])
+def test_exports_of_camera_models_are_tried_on_few_frames(
+    name: str, n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def export(*_: Any, examples: int, **__: Any) -> dict[str, Any]:
+        asked.append(examples)
+        return {"examples": {"n": examples}}
+
+    monkeypatch.setattr(exporting, "export", export)
+    write_json(tmp_path / "config.json", {"model": name})
+    assert {entry["examples"]["n"] for entry in exporting.exports(tmp_path).values()} == {n}
+    assert asked == [n] * len(FORMATS)
 
 
 def test_missing_packages_are_told_before_anything_is_written(
@@ -291,12 +314,15 @@ def test_missing_packages_are_told_before_anything_is_written(
         ({"seed": 3}, "in seed 3; train with --recipe alone"),
         ({"model": "ae_25d_z8"}, "holds a ae_25d_z8, which has no recipe"),
         ({"limit": 10}, "in limit 10"),
+        ({"split": "all"}, "in split all"),
+        ({"config": {"hidden": [4, 4]}}, r"in hidden \[4, 4\]; train"),
     ],
 )
 def test_a_run_that_is_not_of_the_recipe_is_refused(
     change: dict[str, Any], message: str, run: Path, tmp_path: Path
 ) -> None:
-    write_json(run / "config.json", {**json.loads((run / "config.json").read_text()), **change})
+    config = read_json(run / "config.json")
+    write_json(run / "config.json", {**config, **change, "config": config["config"] | change.get("config", {})})
     with pytest.raises(InputError, match=message):
         building.build(run, tmp_path / "zoo", "int8")
     assert not (tmp_path / "zoo").exists()
@@ -305,7 +331,13 @@ def test_a_run_that_is_not_of_the_recipe_is_refused(
 # --- What is shipped, and examples ---
 
 
-@pytest.mark.parametrize("path", sorted(path for place in weights.shipped() for path in place.glob("*/card.json")))
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parent.name)
+def test_a_shipped_run_is_of_its_recipe(path: Path) -> None:
+    config = read_json(path.parent / "config.json")
+    assert building._checked(path.parent, config) == path.parent.name
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parent.name)
 def test_a_shipped_card_is_complete(path: Path) -> None:
     card = read_json(path)
     assert card["limits"] == particle_zoo.info(card["name"]).limits != ""

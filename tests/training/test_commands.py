@@ -52,6 +52,10 @@ def test_evaluate_beside_its_baselines(trained: Path, source: list[Any], tmp_pat
     assert found["accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum())
     recalls = matrix.diagonal() / matrix.sum(1)
     assert found["balanced_accuracy"] == pytest.approx(recalls.mean())
+    low, high = found["intervals"]["accuracy"]
+    assert low < found["accuracy"] < high
+    assert f"{found['accuracy']:.4f} [{low:.4f}, {high:.4f}]" in output
+    assert set(found["baselines"]["random forest"]["intervals"]) == {"accuracy", "balanced_accuracy"}
     assert set(found["baselines"]) == {"random forest", "majority class"}
     assert found["baselines"]["random forest"]["accuracy"] > found["baselines"]["majority class"]["accuracy"]
     assert "of the" in output

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ import pandas as pd
 
 from particle_zoo.cli import sentence
 from particle_zoo.clusters import MASK_UNIT, Clusters
-from particle_zoo.detectors.readers.format import Format
+from particle_zoo.detectors.readers.format import Format, opened
 from particle_zoo.errors import InputError
 
 CLASSES = ("other", "xray", "electron", "muon", "several", "readout_error")
@@ -43,22 +43,24 @@ def read_cluster_csv(path: str | Path) -> Clusters:
         InputError: text, rows of different length, no pixel above the background, or larger than the sensor.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a readable CSV file") from error
-    hits, unit = _parse(content, str(path))
-    return Clusters.from_list([hits], unit=unit, id=[path.stem], label=[""], source=[path.name])
+    with opened(path) as stream:
+        hits, unit = _parse(stream.read(), str(path))
+    name = path.stem if path.suffix.lower() != ".gz" else Path(path.stem).stem
+    return Clusters.from_list([hits], unit=unit, id=[name], label=[""], source=[path.name])
 
 
-def read_folder(path: Path) -> Clusters:
+def read_folder(path: Path, grids: Sequence[Path] | None = None) -> Clusters:
     """Read every cluster CSV of a folder or tar archive; files whose name is no id are skipped.
+
+    Args:
+        path: folder or archive.
+        grids: those of the folder's `files` to read; all by default.
 
     Raises:
         InputError: none found, a damaged one, or masks and energies mixed.
     """
     names, hits, units = [], [], []
-    for name, content in _members(path):
+    for name, content in _members(path, grids):
         grid, unit = _parse(content, f"{path}/{name}")
         names.append(name)
         hits.append(grid)
@@ -114,7 +116,8 @@ def _number(name: str) -> int:
     return int(name.partition("_")[0])
 
 
-def _is_id(name: str) -> bool:
+def is_id(name: str) -> bool:
+    """Whether a name inside a folder is that of a cluster CSV, such as 001178.csv or 001178_A.csv."""
     path = Path(name)
     hidden = any(part.startswith(".") for part in path.parts)
     return path.suffix == ".csv" and path.stem.partition("_")[0].isdigit() and not hidden
@@ -122,18 +125,18 @@ def _is_id(name: str) -> bool:
 
 def files(folder: Path) -> list[Path]:
     """Cluster CSVs of a folder and of those below it, in order; hidden ones and names that are no id are skipped."""
-    return sorted(p for p in folder.rglob("*.csv") if _is_id(str(p.relative_to(folder))))
+    return sorted(p for p in folder.rglob("*.csv") if is_id(str(p.relative_to(folder))))
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+def _members(path: Path, grids: Sequence[Path] | None) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the cluster files in order of their names."""
     if path.is_dir():
-        for file in files(path):
+        for file in files(path) if grids is None else grids:
             yield file.name, file.read_bytes()
         return
     try:
         with tarfile.open(path) as archive:
-            members = [m for m in archive.getmembers() if m.isfile() and _is_id(m.name)]
+            members = [m for m in archive.getmembers() if m.isfile() and is_id(m.name)]
             for member in sorted(members, key=lambda m: Path(m.name).name):
                 stream = archive.extractfile(member)
                 content = stream.read() if stream else b""

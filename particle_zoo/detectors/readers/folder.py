@@ -12,9 +12,14 @@ import numpy as np
 from particle_zoo.clusters import Clusters
 from particle_zoo.detectors.frames import Frames
 from particle_zoo.detectors.hits import Hits
-from particle_zoo.detectors.readers import ccd
-from particle_zoo.detectors.readers.format import Format, check_options, find_among_others
+from particle_zoo.detectors.readers import ccd, mpixdaq
+from particle_zoo.detectors.readers.format import Format, check_options, find_among_others, head
 from particle_zoo.errors import InputError
+
+BEGINNING = 16
+"""Bytes; of a grid they are `NUMBERS`, of the CSVs of other formats they are not."""
+
+NUMBERS = b"0123456789eE+-., \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class _Source:
 
     path: Path
     format: Format
+    grids: tuple[Path, ...] = ()
 
 
 def iter_folder(
@@ -35,7 +41,9 @@ def iter_folder(
 ) -> Iterator[Clusters | Frames | Hits]:
     """Yield the content of a folder: the labelled CCD layout where it is one, else its files in order of their names.
 
-    Hidden files, CSVs whose name is no id, files that accompany others and text that no detector wrote are skipped.
+    These are skipped: hidden files; files whose ending no format has; text, YAML and CSVs whose content no format knows;
+    CSVs of bare numbers whose name is no id, which may be any table; files that accompany others, as descriptions do and
+    property tables of mPIXdaq beside the pixels of their run; and in folders below, everything but cluster CSVs.
     Each hit stream is a run of its own.
 
     Args:
@@ -69,7 +77,7 @@ def iter_folder(
         own = {name: value for name, value in options.items() if name in source.format.options}
         # Each measurement starts its clock anew: joined, hits of one would coincide with those of another.
         before, runs = runs, runs + 1
-        for part in [ccd.read_folder(path)] if source.path == path else source.format.parts(source.path, **own):
+        for part in _parts(source, own):
             kind = (f"{source.format.name} {type(part).__name__.lower()} in {part.unit}", _layout(part))
             first = first or kind
             if kind[1] != first[1]:
@@ -82,6 +90,12 @@ def iter_folder(
             yield part
 
 
+def _parts(source: _Source, options: dict[str, Any]) -> Iterator[Any]:
+    if source.grids:
+        return iter([ccd.read_folder(source.path, source.grids)])
+    return source.format.parts(source.path, **options)
+
+
 def _layout(part: Clusters | Frames | Hits) -> tuple[Any, ...]:
     if isinstance(part, Clusters):
         return Clusters, part.unit, part.columns
@@ -92,13 +106,31 @@ def _layout(part: Clusters | Frames | Hits) -> tuple[Any, ...]:
 
 def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
     sources = []
-    grids = ccd.files(path)
+    # First and together: there may be tens of thousands of them, and formats would look at each for long.
+    grids = [file for file in ccd.files(path) if file.parent != path or not _of_another_format(file, formats)]
     if grids:
-        sources.append((grids[0].name, _Source(path, ccd.CSV_FORMAT)))
+        sources.append((grids[0].name, _Source(path, ccd.CSV_FORMAT, tuple(grids))))
+    taken = {file.name for file in grids if file.parent == path}
     for file in path.iterdir():
-        if file.name.startswith(".") or not file.is_file() or ccd.CSV_FORMAT.named(file):
+        if file.name.startswith(".") or file.name in taken or not file.is_file():
             continue
         found = find_among_others(file, formats)
-        if found is not None:
+        if ccd.is_id(file.name.lower().removesuffix(".gz")):
+            found = found or ccd.CSV_FORMAT
+        elif found is ccd.CSV_FORMAT:
+            continue
+        if found is not None and not is_told_twice(file, found):
             sources.append((file.name, _Source(file, found)))
     return [source for _, source in sorted(sources, key=lambda pair: pair[0])]
+
+
+def is_told_twice(file: Path, found: Format) -> bool:
+    """Whether a file holds sums of clusters whose pixels lie beside it: a property table of mPIXdaq with its run."""
+    return found is mpixdaq.FORMAT and ccd.CSV_FORMAT.named(file) and mpixdaq.pixels_beside(file)
+
+
+def _of_another_format(file: Path, formats: tuple[Format, ...]) -> bool:
+    """Whether a file with the name of a cluster CSV is something else, as a run that is named by its date."""
+    if not head(file)[:BEGINNING].strip(NUMBERS):
+        return False
+    return find_among_others(file, formats) not in (None, ccd.CSV_FORMAT)

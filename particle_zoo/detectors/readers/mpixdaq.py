@@ -42,6 +42,8 @@ NEXT_SECTION = re.compile(r"^(?:[A-Za-z_]\w*:|\.\.\.|---)", re.MULTILINE)
 NO_NUMBERS = re.compile(r"[^][0-9eE+.,\s-]")
 ENTRY = re.compile(r"^[ \t]*-(?=[ \t\n])", re.MULTILINE)
 CSV_HEADER = "time,x_mean,y_mean,"
+DAMAGE = (ValueError, OSError, OverflowError, EOFError, zlib.error)
+"""What reading a property table raises, packed or not."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +117,27 @@ def read_properties(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     try:
         return pd.concat(list(_properties(path)), ignore_index=True)
-    except (ValueError, OSError, OverflowError) as error:
+    except DAMAGE as error:
         raise _no_properties(path, error) from error
+
+
+def pixels_beside(path: Path) -> bool:
+    """Whether a YAML file of the run whose properties a CSV holds lies beside it: NAME, NAME_clusters or NAME_frames."""
+    name = path.name.lower().removesuffix(".gz").removesuffix(".csv")
+    wanted = {name + part + ending for part in ("", "_clusters", "_frames") for ending in FORMAT.suffixes}
+    beside = (other for other in path.parent.iterdir() if other.name.lower() in wanted and other.is_file())
+    return any(_recognise(head(other)) for other in beside)
 
 
 def _properties(path: Path) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
     from pyarrow import csv
 
-    with path.open("rb") as file:
+    with unpacked(path) as file:
         names = [name.strip() for name in file.readline(TEXT).decode("ascii").split(",")]
         if not ",".join(names).startswith(CSV_HEADER) or len(set(names)) < len(names):
             raise ValueError("its header does not start with time,x_mean,y_mean or names a column twice")
-        if not file.peek(1):
+        if not file.peek(1):  # type: ignore[attr-defined]
             yield pd.DataFrame(columns=names, dtype=np.float64)
             return
         with csv.open_csv(
@@ -173,7 +183,7 @@ def _summed(path: Path) -> Iterator[Clusters]:
             if len(table):
                 offsets = np.arange(len(table) + 1)
                 yield Clusters(hits, ("row", "col", "energy"), offsets, table.assign(**columns), "keV")
-    except (ValueError, OSError, OverflowError) as error:
+    except DAMAGE as error:
         raise _no_properties(path, error) from error
 
 
