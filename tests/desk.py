@@ -30,6 +30,8 @@ SMALLER = {
     "train patches": "--epochs 1 --set cluster_steps=6 --set k=3",
     "train jets": "--epochs 2 --limit 300 --batch-size 100",
     "search ccd_clusters": "--epochs 1 --limit 24 --trials 2",
+    "evaluate cnn": "--limit 24",
+    "export": "--examples 10",
     "simulate": "--n 300",
 }
 """Options that are added to a command on a data set; of two values the last one counts."""

@@ -76,10 +76,10 @@ def title(section: str) -> str:
 
 
 def left_out(words: list[str], others: list[list[str]], section: str) -> bool:
-    """What the small form does not run: results that other sections make, and long trainings of simulated data that nothing follows."""
+    """What the small form does not run: results that other sections make, and long trainings that nothing follows."""
     if ALL:
         return False
-    ends = words[0] == "particle_zoo.train" and {"tiny_cnn", "--output", "--dataset", "--publish"}.isdisjoint(words)
+    ends = words[0] == "particle_zoo.train" and {"tiny_cnn", "--output", "--publish"}.isdisjoint(words)
     return ends or (title(section) in REPEATED and words[:2] in others)
 
 

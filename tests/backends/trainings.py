@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.absent import hide
+from tests.forms import unless_all
 
 ABSENT = ("tensorflow", "tensorflow_datasets")
 
@@ -26,6 +27,10 @@ TRAININGS = {
     "tiny_dec": ("camera_frames/files", "patches", "epochs=2", "filters=[2,4,4]", "cluster_steps=4"),
 }
 """Data set, folder of its files and settings by model."""
+
+for _model in unless_all(["tiny_timepix_cnn"]):
+    # Trained like tiny_cnn.
+    del TRAININGS[_model]
 
 
 def train(root: Path, name: str) -> dict[str, Any]:

@@ -26,8 +26,7 @@ from tests.shallow import shallow_efficientnet
 NAMES = particle_zoo.list_models()
 
 LARGE = "effnet_ae_mask25"
-"""Trained and saved here with its own EfficientNetB4, which every test but that of the card gives the smallest images
-and that of precisions another encoder."""
+"""Trained here with its own EfficientNetB4, on the smallest images; in the full form it also is saved and built again with it."""
 
 PRECISIONS = ["mixed_float16", "mixed_bfloat16"] if ALL else ["mixed_float16"]
 """In which every model is built; one of each family is trained in both by `training/test_precision.py` and `test_effnet_training.py`."""
@@ -50,18 +49,23 @@ def smallest(name: str) -> dict[str, Any]:
     if particle_zoo.info(name).family != "effnet_ae":
         return {}
     small = {"size": 32, "accumulate": 1}
-    return small if name == LARGE else {**small, "backbone": "B0"}
+    return small if whole(name) else {**small, "backbone": "B0"}
+
+
+def whole(name: str) -> bool:
+    """Whether a model has its own encoder in all tests."""
+    return ALL and name == LARGE
 
 
 def shrunk(name: str) -> contextlib.AbstractContextManager[None]:
     """Where `smallest(name)` is built."""
-    return contextlib.nullcontext() if name == LARGE else shallow_efficientnet(halving_only=True)
+    return contextlib.nullcontext() if whole(name) else shallow_efficientnet(halving_only=True)
 
 
 def create(name: str, **settings: Any) -> Any:
     """The smallest form of a model."""
     with shrunk(name):
-        return particle_zoo.create(name, **smallest(name), **settings)
+        return particle_zoo.create(name, **{**smallest(name), **settings})
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -178,7 +182,8 @@ def targets_of(model: Any, n: int) -> list[Any]:
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
 def test_a_step_of_training_moves_every_weight(name: str, clusters: Any) -> None:
     # Weight decay moves weights that no gradient reaches.
-    model = create(name, weight_decay=0.0)
+    own = {"backbone": particle_zoo.info(name).config["backbone"]} if name == LARGE else {}
+    model = create(name, weight_decay=0.0, **own)
     model.preprocessor = model.preprocessor.fit(clusters)
     inputs = model.preprocess(clusters[:16])
     targets = targets_of(model, 16)
@@ -235,7 +240,7 @@ def test_rebuilt_from_its_config(model: ZooModel) -> None:
 def test_outputs_stay_float32_under_mixed_precision(name: str, precision: str) -> None:
     keras.config.set_dtype_policy(precision)
     settings = smallest(name)
-    if name == LARGE:
+    if whole(name):
         # What its heads end in does not depend on the depth of the encoder.
         settings["backbone"] = "B0"
     with shallow_efficientnet(halving_only=True):
