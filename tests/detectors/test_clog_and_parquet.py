@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -129,6 +132,19 @@ def test_bad_parquet_and_bad_requests(tmp_path: Path) -> None:
             write(tmp_path / name, data, **options)
         assert not (tmp_path / name).exists()
     assert [p.name for p in tmp_path.iterdir()] == ["other.parquet"]
+
+
+@pytest.mark.parametrize("damaged", [[1, 2], [{"a": 1}, {"a": 2}]])
+def test_hits_that_are_no_lists_are_damage(tmp_path: Path, damaged: list[Any]) -> None:
+    """As one wrong bit in the schema makes them."""
+    path = write(tmp_path / "a.parquet", Clusters.from_list([[(1, 2, 3.5)], [(4, 5, 6.0)]]))
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("hit_row")
+    pq.write_table(table.set_column(column, "hit_row", pa.array(damaged)), path)
+    with pytest.raises(
+        InputError, match=r"a\.parquet is a damaged parquet file \(hits are lists, and not .*; copy it again"
+    ):
+        read(path)
 
 
 @given(

@@ -57,14 +57,24 @@ def _layout(path: Path, metadata: dict[bytes, bytes]) -> tuple[tuple[str, ...], 
 
 
 def _clusters(block: Any, columns: tuple[str, ...], unit: str) -> Clusters:
+    import pyarrow as pa
+
     lists = [block.column(PREFIX + name).combine_chunks() for name in columns]
+    if wrong := [
+        str(part.type) for part in lists if not (pa.types.is_list(part.type) or pa.types.is_large_list(part.type))
+    ]:
+        raise ValueError(f"hits are lists, and not {wrong[0]}")
     # Slices of one buffer: the offsets of a later batch do not start at 0.
     offsets = lists[0].offsets.to_numpy().astype(np.int64)
     values = [part.flatten().to_numpy(zero_copy_only=False) for part in lists]
     dtype = np.result_type(*(v.dtype for v in values if v.dtype.kind == "f"))
     hits = np.column_stack([v.astype(dtype) for v in values])
     table = block.drop_columns([PREFIX + name for name in columns]).to_pandas()
-    return Clusters(hits, columns, offsets - offsets[0], table, unit)
+    try:
+        return Clusters(hits, columns, offsets - offsets[0], table, unit)
+    except InputError as error:
+        # It does not know of the file.
+        raise ValueError(str(error)) from error
 
 
 FORMAT = Format("parquet", (".parquet",), lambda start: start[:4] == b"PAR1", iter_clusters, ("batch",))
