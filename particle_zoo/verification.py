@@ -89,6 +89,8 @@ def _way_out(source: str | Path, folder: Path) -> str:
         return "which runs of your own have not; verify a published model by name"
     own = "for it is a copy of your own, which goes before the weights of the package"
     came = [place / folder.name for place in shipped()]
+    if folder in came:
+        return "though it came with the package; install the package again"
     if found := next((place for place in came if (place / GOLDEN).is_file()), None):
         return f"{own}; move it away, or verify the folder {found}"
     return f"{own}, and no weights of {source} came with it; verify another model"

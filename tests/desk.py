@@ -62,6 +62,8 @@ class Desk:
             words = [word for word in words if word not in ("--dataset", dataset)]
         if SIMULATED.search(dataset) or (not dataset and name in ("train", "search", "evaluate", "embed")):
             words += self._data(words, name, place)
+        if name == "search" and "--folds" in words:
+            words += ["--folds", "2"]
         smaller = [SMALLER.get(key, "") for key in (name, f"{name} {place}", " ".join([name, *words[1:2]]))]
         return [*words, *" ".join(smaller).split()]
 

@@ -162,6 +162,10 @@ def test_a_copy_of_ones_own_hides_what_came_with_the_package(
     (tmp_path / "away").rename(own)
     with pytest.raises(InputError, match="no weights of tiny_jet_ae came with it; verify another model"):
         verify("tiny_jet_ae")
+    # What came may be incomplete.
+    monkeypatch.setattr(weights, "shipped", lambda: [own.parent])
+    with pytest.raises(InputError, match=f"no {GOLDEN}, though it came with the package; install the package again"):
+        verify("tiny_jet_ae")
 
 
 # --- Places ---

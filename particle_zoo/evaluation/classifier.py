@@ -89,8 +89,8 @@ def intervals(matrix: Sequence[Sequence[int]] | np.ndarray) -> dict[str, list[fl
     """95 % intervals of `accuracy` and `balanced_accuracy` of a confusion matrix, lower end first.
 
     That of the balanced accuracy is from resampling the clusters (percentiles; Efron and Tibshirani, An Introduction to the
-    Bootstrap, 1993) and has no width where no cluster of any class, or all of one, are missed. As in `scores`, a class without an
-    example counts in no mean, nor does one in a resample without it.
+    Bootstrap, 1993); where every cluster is right it has no width, which says that there were few, not that none can be wrong. As in
+    `scores`, a class without an example counts in no mean, nor does one in a resample without it.
     """
     counts = np.asarray(matrix)
     n = counts.sum()

@@ -156,14 +156,15 @@ def _guarded(call: Callable[..., Result], failed: str, kind: str, target: Path) 
             return call(*args)
         except InputError as error:
             raise FormatRefusedError(str(error)) from error
-        except OSError as error:
-            # What a full disk raises does not say which file had no room.
-            error.filename = error.filename or str(target)
-            raise
         except MemoryError:
             raise
         # Converters raise types of their own, some straight from Exception, with all of the graph in their messages.
         except Exception as error:
+            # Without a number of the system it is of a library that cannot be loaded, say.
+            if isinstance(error, OSError) and error.errno is not None:
+                # What a full disk raises does not say which file had no room.
+                error.filename = error.filename or str(target)
+                raise
             text = sentence(str(error)) or type(error).__name__
             numbers = (getattr(errno, name) for name in DISK)
             number = next((one for one in numbers if os.strerror(one) in text), None)

@@ -24,7 +24,7 @@ from particle_zoo.publication.headline import headline
 from particle_zoo.publication.page import BESIDE
 from particle_zoo.publication.speed import speed
 from particle_zoo.registry import ModelCard
-from particle_zoo.training import recipe
+from particle_zoo.training import anomaly, recipe
 from particle_zoo.training.pretrain import settle
 from particle_zoo.training.session import TRAINERS, is_classifier, parse_classes
 from particle_zoo.verification import GOLDEN, TOLERANCE, named_inputs, outputs, verify, write_golden
@@ -74,8 +74,9 @@ def build(
             that do not give what they gave when they were packed.
     """
     config = read_json(folder / "config.json", what="run configuration")
-    name = _checked(folder, config)
+    # First: on another backend than that of the exports some settings are others.
     check_formats()
+    name = _checked(folder, config)
     metrics = read_json(folder / "metrics.json", what="metrics of the run")
     target, fresh = place / name, not place.exists()
     place.mkdir(parents=True, exist_ok=True)
@@ -223,7 +224,9 @@ def _settings(card: ModelCard, given: recipe.Recipe, classes: tuple[str, ...] | 
     """What the configuration of a model is after a training by its recipe, less what a training finds out."""
     named = {key: value for key, value in (("epochs", given.epochs), ("batch_size", given.batch_size)) if value}
     overrides = {**given.set, **named}
-    if card.task in TRAINERS:
+    if card.task == "anomaly":
+        settled, _ = anomaly.settle(card, overrides, given.init)
+    elif card.task in TRAINERS:
         settled = registry.config_class(card.name).from_settings(overrides)
     else:
         settled = settle(card, overrides, given.dataset, classes, given.init)

@@ -207,7 +207,11 @@ def test_grids_by_other_spellings_of_their_names(tmp_path: Path, name: str) -> N
     content = GRID.encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     (tmp_path / "000002.csv").write_text(GRID)
-    assert read(tmp_path).ids.tolist() == [name.partition(".")[0], "000002"]
+    number = name.partition(".")[0]
+    assert read(tmp_path).ids.tolist() == [number, "000002"]
+    (tmp_path / f"{number}{'.csv' if name != f'{number}.csv' else '.CSV'}").write_text(GRID)
+    with pytest.raises(InputError, match=f"holds the id {number} more than once; keep one file an id"):
+        read(tmp_path)
 
 
 def test_many_grids_are_looked_at_by_no_other_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,10 +42,10 @@ def iter_folder(
 ) -> Iterator[Clusters | Frames | Hits]:
     """Yield the content of a folder: the labelled CCD layout where it is one, else its files in order of their names.
 
-    These are skipped: hidden files; files whose ending no format has; text, YAML and CSVs whose content no format knows;
-    CSVs of bare numbers whose name is no id, which may be any table; files that accompany others, as descriptions do and
-    property tables of mPIXdaq beside the pixels of their run; and in folders below, everything but cluster CSVs.
-    Each hit stream is a run of its own.
+    These are skipped: hidden files; files whose ending no format has; text, YAML, CSV, .ini and .raw files whose content no format
+    knows, unless they are named like cluster CSVs; CSVs of bare numbers whose name is no id, which may be any table; files that
+    accompany others, as descriptions do and property tables of mPIXdaq beside the pixels of their run; and in folders below,
+    everything but cluster CSVs. Each hit stream is a run of its own.
 
     Args:
         path: the folder.
@@ -111,12 +112,17 @@ def _sources(path: Path, formats: tuple[Format, ...]) -> list[_Source]:
     if grids:
         sources.append((grids[0].name, _Source(path, ccd.CSV_FORMAT, tuple(grids))))
     taken = {file.name for file in grids if file.parent == path}
+    ids = {file.stem for file in grids}
     for file in path.iterdir():
         if file.name.startswith(".") or file.name in taken or not file.is_file():
             continue
         found = find_among_others(file, formats)
         if ccd.is_id(file.name.lower().removesuffix(".gz")):
             found = found or ccd.CSV_FORMAT
+            number = re.sub(r"\.csv(\.gz)?$", "", file.name, flags=re.IGNORECASE)
+            if found is ccd.CSV_FORMAT and number in ids:
+                raise InputError(f"{path} holds the id {number} more than once; keep one file an id")
+            ids.add(number)
         elif found is ccd.CSV_FORMAT:
             continue
         if found is not None and not is_told_twice(file, found):
