@@ -74,8 +74,8 @@ def encode(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     channel = max((axis for axis in range(value.ndim) if value.shape[axis] > 1), default=value.ndim - 1)
     others = tuple(axis for axis in range(value.ndim) if axis != channel)
     scale = (np.abs(value).max(axis=others, keepdims=True) / LARGEST).astype(np.float32)
-    # An empty channel has any scale.
-    scale[scale == 0] = 1
+    # An empty channel has any scale, and so has one whose scale would lose digits: all of it rounds to nothing.
+    scale[scale < np.finfo(np.float32).tiny] = 1
     return np.rint(value / scale).astype(np.int8), scale
 
 

@@ -54,6 +54,7 @@ def published(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         np.float32, extra.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=st.floats(-1e3, 1e3, width=32)
     )
 )
+@hypothesis.example(np.full((2, 2), 1e-43, np.float32))
 def test_a_kernel_changes_by_half_a_scale_at_most(kernel: np.ndarray) -> None:
     codes, scale = packing.encode(kernel)
     assert codes.dtype == np.int8
