@@ -199,6 +199,14 @@ def shallow() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a reader's files by data set, see `tests.readers_files`."""
+    from tests.readers_files import write_files
+
+    return write_files(tmp_path_factory.mktemp("reader"))
+
+
 @functools.cache
 def _in_orbit(particle: str, seed: int) -> Clusters:
     return simulate("timepix_300um", particle=particle, n=60, seed=seed, spectrum="orbit")

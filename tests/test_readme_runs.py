@@ -19,7 +19,6 @@ from tests import export_runs
 from tests.conftest import eager_steps
 from tests.desk import Desk
 from tests.forms import ALL
-from tests.readers_files import write_files
 from tests.test_docs import BLOCK, ROOT, command_of, commands, commands_of
 
 SECTIONS = re.split(r"^(?=## )", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
@@ -58,11 +57,6 @@ ELSEWHERE = {
     "release": "tests/publication/test_publication.py",
 }
 """Tests that run a command, or one with an option, as words of its line."""
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return write_files(tmp_path_factory.mktemp("reader"))
 
 
 @pytest.fixture(autouse=True, scope="module")

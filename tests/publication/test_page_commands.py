@@ -14,7 +14,6 @@ from particle_zoo.training import recipe
 from tests.conftest import eager_steps
 from tests.desk import Desk
 from tests.forms import unless_all
-from tests.readers_files import write_files
 from tests.test_docs import ROOT, command_of, commands
 
 SMALL = [name for name in recipe.names() if name.startswith("tiny_")]
@@ -29,11 +28,6 @@ TYPED = [
 
 CAMERA = "tiny_pedestal_ae"
 """Trained first and judged as it is then, because what ships is for a camera of 2304 x 2304 px."""
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return write_files(tmp_path_factory.mktemp("reader"))
 
 
 @pytest.fixture(autouse=True, scope="module")
